@@ -1,0 +1,333 @@
+"""What a board must offer, and what it reports.
+
+A board driver implements `BoardSupport` for each EVSE it carries. Set-points are levels, not edges: they are
+idempotent, kept while the link to the board is down and replayed before the board is reported up again. Facts go up
+through the `report` callback given to the driver, in order and without loss. `close()` leaves the pilot at F and the
+contactor open.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Protocol
+
+from hal.quantities import MeterReading
+
+
+class HalError(Exception):
+    """Root of every error of the board floor."""
+
+
+class BoardUnavailable(HalError):
+    """The board, or one part of it, does not answer; the value asked for is not known."""
+
+
+class CpState(StrEnum):
+    """The vehicle's state by the pilot voltage (IEC 61851-1 table A.4), as seen by the board."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+    E = "E"
+    F = "F"
+
+
+class CpMode(StrEnum):
+    """What the EVSE puts on the pilot: X1 is steady +12 V, X2 is PWM, E is 0 V, F is -12 V."""
+
+    X1 = "X1"
+    X2 = "X2"
+    E = "E"
+    F = "F"
+
+
+class Contactor(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    WELDED = "welded"
+    STUCK_OPEN = "stuck_open"
+
+
+class Severity(Enum):
+    """WARNING lets charging go on; STOP ends it in order; EMERGENCY opens the contactor at once."""
+
+    WARNING = "warning"
+    STOP = "stop"
+    EMERGENCY = "emergency"
+
+
+class Fault(StrEnum):
+    """Faults by their MREC name (ChargeX minimum required error codes), and those MREC has no name for."""
+
+    CONNECTOR_LOCK_FAILURE = "ConnectorLockFailure"  # MREC 1
+    GROUND_FAILURE = "GroundFailure"  # MREC 2
+    HIGH_TEMPERATURE = "HighTemperature"  # MREC 3
+    OVER_CURRENT_FAILURE = "OverCurrentFailure"  # MREC 4
+    OVER_VOLTAGE = "OverVoltage"  # MREC 5
+    UNDER_VOLTAGE = "UnderVoltage"  # MREC 6
+    EMERGENCY_STOP = "EmergencyStop"  # MREC 8
+    INVALID_VEHICLE_MODE = "InvalidVehicleMode"  # MREC 10
+    PILOT_FAULT = "PilotFault"  # MREC 14
+    POWER_LOSS = "PowerLoss"  # MREC 15
+    EVSE_CONTACTOR_FAULT = "EVSEContactorFault"  # MREC 17
+    CABLE_OVER_TEMP_DERATE = "CableOverTempDerate"  # MREC 18
+    CABLE_OVER_TEMP_STOP = "CableOverTempStop"  # MREC 19
+    PROXIMITY_FAULT = "ProximityFault"  # MREC 23
+    DIODE_FAULT = "DiodeFault"
+    VENTILATION_NOT_AVAILABLE = "VentilationNotAvailable"
+    RESIDUAL_CURRENT = "ResidualCurrent"
+    COMMUNICATION_FAULT = "CommunicationFault"
+    VENDOR_ERROR = "VendorError"
+    VENDOR_WARNING = "VendorWarning"
+
+
+# Everything stops charging but what is named here.
+WARNINGS = frozenset({Fault.HIGH_TEMPERATURE, Fault.CABLE_OVER_TEMP_DERATE, Fault.VENDOR_WARNING})
+
+
+@dataclass(frozen=True, slots=True)
+class EvseCapabilities:
+    """What the board can do: `max_current_a` is the lowest of wiring, contactor and connector."""
+
+    max_current_a: float
+    min_current_a: float
+    phases: int
+    has_lock: bool
+    has_ventilation: bool
+    nominal_voltage_v: float
+    """Phase to neutral."""
+    model: str
+    firmware: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvseSnapshot:
+    """The board's levels at `taken_at_s` (monotonic). Refuse a snapshot older than three reporting periods."""
+
+    cp: CpState
+    cp_mode: CpMode
+    duty_percent: float
+    contactor: Contactor
+    locked: bool
+    pp_ampacity_a: float | None
+    faults: frozenset[Fault]
+    power_permitted: bool
+    taken_at_s: float
+
+
+# --- Facts: what the board floor reports upward. `at_s` is monotonic. ---
+
+
+@dataclass(frozen=True, slots=True)
+class PluggedIn:
+    """State A to B (or straight to C): a vehicle is at the connector."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unplugged:
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleReady:
+    """State C or D: the vehicle asks for energy."""
+
+    at_s: float
+    ventilation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePaused:
+    """Back from C or D to B: the vehicle wants no energy now."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContactorChanged:
+    """The contactor's feedback, not the command."""
+
+    contactor: Contactor
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PilotOffered:
+    """The duty now on the pilot, as the board confirms it. 100 stands for X1, 0 for E and F."""
+
+    mode: CpMode
+    duty_percent: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFault:
+    fault: Fault
+    active: bool
+    severity: Severity
+    detail: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLink:
+    """The link to the board is up (set-points replayed) or lost (the board is making itself safe)."""
+
+    up: bool
+    detail: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPresented:
+    """A token at the reader: `id_token` in upper-case hex, `kind` an OCPP IdTokenEnumType (ISO14443, ISO15693)."""
+
+    id_token: str
+    kind: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSampled:
+    reading: MeterReading
+
+
+@dataclass(frozen=True, slots=True)
+class SlacMatched:
+    """CM_SLAC_MATCH.CNF sent: the vehicle has our key. `sounds` is how many of the expected M-sounds came."""
+
+    ev_mac: bytes
+    run_id: bytes
+    attenuation_db: float
+    sounds: int
+    took_s: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReady:
+    """D-LINK_READY: the vehicle's modem is in our AVLN; IP traffic may flow (ISO 15118-3)."""
+
+    ev_mac: bytes
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    reason: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlacFailed:
+    """No match in time (no vehicle with high-level communication, or a failed run): `reason` names which."""
+
+    reason: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModemFault:
+    """The PLC modem does not do its work (`active`), or does it again."""
+
+    reason: str
+    active: bool
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModemReady:
+    """The modem carries a fresh key of ours: SLAC can be answered, 5 % PWM may be offered."""
+
+    at_s: float
+
+
+BoardFact = (
+    PluggedIn
+    | Unplugged
+    | VehicleReady
+    | VehiclePaused
+    | ContactorChanged
+    | PilotOffered
+    | BoardFault
+    | BoardLink
+    | TokenPresented
+    | MeterSampled
+)
+PlcFact = SlacMatched | LinkReady | LinkLost | SlacFailed | ModemFault | ModemReady
+HalFact = BoardFact | PlcFact
+
+Report = Callable[[HalFact], None]
+
+
+class BoardSupport(Protocol):
+    """One EVSE's pilot, power path and reader. All set-points are levels; none blocks; each may be repeated freely.
+
+    The IEC 61851-1 rules (duty table, 5 s change interval, 100 ms open, 6 s for a vehicle that stays in C, no power but
+    in C or D) are kept below this line.
+    """
+
+    async def open(self) -> EvseCapabilities:
+        """Agree with the board on the link's version. Raises BoardUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Pilot F, contactor open, link closed."""
+        ...
+
+    def snapshot(self) -> EvseSnapshot:
+        """The latest levels. Raises BoardUnavailable when there are none or they are stale."""
+        ...
+
+    def meter(self) -> MeterReading:
+        """The latest reading. Raises BoardUnavailable rather than repeat an old value."""
+        ...
+
+    def offer_nothing(self) -> None:
+        """X1: present, no current offered."""
+        ...
+
+    def offer_hlc(self) -> None:
+        """X2 at 5 %: talk first (ISO 15118-3)."""
+        ...
+
+    def offer_current(self, limit_a: float) -> None:
+        """X2 with the duty of `limit_a`; under 6 A this is X1."""
+        ...
+
+    def limit_current(self, limit_a: float) -> None:
+        """The supervised over-current limit, for the board's own protection."""
+        ...
+
+    def signal_error(self) -> None:
+        """State F, power off: a fault the vehicle must see."""
+        ...
+
+    def permit_power(self, permit: bool) -> None:
+        """Permit (not command) the contactor to close; it closes only in C or D. False opens it."""
+        ...
+
+    def lock_connector(self, lock: bool) -> None:
+        """Lock at once; unlock only once the contactor is confirmed open."""
+        ...
+
+
+class PlcLink(Protocol):
+    """One EVSE's Green PHY modem and SLAC matching on its own interface."""
+
+    async def open(self) -> None:
+        """Find the modem and give it a key. Never raises for a missing modem: reports ModemFault and goes on trying."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def vehicle_connected(self, connected: bool) -> None:
+        """The pilot's word: True on leaving state A (arms matching), False on state A (leave the AVLN, new key)."""
+        ...
+
+    def terminate(self) -> None:
+        """D-LINK_TERMINATE: the session is over; leave the AVLN, take a new key."""
+        ...

@@ -1,0 +1,26 @@
+"""The vocabulary every floor shares: EVSE numbers and meter readings. Units stand in the names."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType
+
+EvseId = NewType("EvseId", int)
+"""An EVSE's number in the station, from 1, as OCPP 2.0.1 counts them (`evse.id`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReading:
+    """What a meter said at one moment. Phase values are (L1, L2, L3); an absent phase reads 0.
+
+    `taken_at_s` is monotonic and serves for ages, `wall_time` (timezone-aware UTC) for records.
+    """
+
+    energy_import_wh: float
+    power_import_w: float
+    current_a: tuple[float, float, float]
+    voltage_v: tuple[float, float, float]
+    taken_at_s: float
+    wall_time: datetime
+
+    def age_s(self, now: float) -> float:
+        return now - self.taken_at_s

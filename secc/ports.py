@@ -1,0 +1,229 @@
+"""What the SECC needs from the rest of the station, and the facts it reports.
+
+A handler asks nothing while it runs: it is given a `StationView`, a value that says how the station stands now, and the
+`Certificates` port, which computes and keeps nothing. "Not yet" is a value too (`Authorization.PENDING`), and becomes
+EVSEProcessing Ongoing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Protocol
+
+from hal.quantities import MeterReading
+
+
+class SeccError(Exception):
+    """Root of every error of the vehicle side."""
+
+
+class Authorization(Enum):
+    """The operator's word on the vehicle at the connector."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CERTIFICATE_REVOKED = "certificate_revoked"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    NO_ANSWER = "no_answer"
+
+
+class StopReason(Enum):
+    """Why the station asks the vehicle to stop."""
+
+    NONE = "none"
+    OPERATOR = "operator"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class StationView:
+    """How one EVSE stands now. Firmware replaces it whole; the SECC only reads."""
+
+    evse_id: str
+    """By ISO 15118-2 Annex H, as in DE*EVS*E0001."""
+    accepts_contract: bool
+    accepts_external_payment: bool
+    phases: int
+    nominal_voltage_v: float
+    """Phase to neutral."""
+    limit_a: float
+    """What may be drawn per phase now: the lowest of board, cable, heat and profile."""
+    board_limit_a: float
+    """What the EVSE could ever give, per phase."""
+    authorization: Authorization
+    contactor_closed: bool
+    rcd_tripped: bool
+    stop: StopReason
+    meter_id: str
+    meter: MeterReading | None
+    receipt_required: bool
+
+
+class ContractFault(StrEnum):
+    """Why a contract was refused. Each maps to one response code of ISO 15118-2 table 112 and -20."""
+
+    NO_CHAIN = "no chain"
+    MALFORMED = "malformed certificate"
+    UNKNOWN_ROOT = "unknown root"
+    BAD_SIGNATURE = "chain signature wrong"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not yet valid"
+    WRONG_USAGE = "key usage or path length wrong"
+    EMAID_MISMATCH = "eMAID differs from the certificate's common name"
+    EMAID_SYNTAX = "eMAID malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class OcspHashData:
+    """One certificate as OCPP 2.0.1 OCSPRequestDataType names it: SHA256, hex without prefix."""
+
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+    responder_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract chain that verified up to a root we hold."""
+
+    emaid: str
+    chain_pem: str
+    """Leaf first, sub-CAs after, without the root."""
+    ocsp: tuple[OcspHashData, ...]
+
+
+class Certificates(Protocol):
+    """The certificate questions of Plug & Charge; `certs/` answers them. Pure but for the roots held in memory."""
+
+    def check_contract(self, chain_der: Sequence[bytes], emaid: str, at: datetime) -> Contract | ContractFault:
+        """Verify leaf (first) and sub-CAs against the MO and V2G roots, and the eMAID against the leaf's CN."""
+        ...
+
+    def verify_signature(self, leaf_der: bytes, data: bytes, signature: bytes) -> bool:
+        """ECDSA with SHA-256 over `data`; `signature` is r followed by s, 32 bytes each."""
+        ...
+
+
+# --- Facts: what the vehicle side reports upward. `session_id` is upper-case hex. ---
+
+
+@dataclass(frozen=True, slots=True)
+class TlsEstablished:
+    version: str
+    cipher: str
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSetUp:
+    session_id: str
+    evcc_id: str
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAnswered:
+    """One request answered: for traces and phase times."""
+
+    session_id: str
+    request: str
+    response_code: str
+    took_s: float
+
+
+class PaymentOption(Enum):
+    CONTRACT = "Contract"
+    EXTERNAL_PAYMENT = "ExternalPayment"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSelected:
+    option: PaymentOption
+
+
+@dataclass(frozen=True, slots=True)
+class ContractPresented:
+    """The chain holds; the operator has not been asked yet."""
+
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRefused:
+    emaid: str
+    fault: ContractFault
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyRequested:
+    """What the vehicle said of its needs in ChargeParameterDiscoveryReq."""
+
+    energy_transfer_mode: str
+    energy_wh: float | None
+    departure_s: float | None
+    max_current_a: float
+    min_current_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class PowerWanted:
+    """PowerDeliveryReq Start (True), Stop (False): close or open the power path."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSent:
+    """A response carried this limit to the vehicle."""
+
+    session_id: str
+    limit_a: float
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptVerified:
+    """A MeteringReceiptReq whose signature holds."""
+
+    meter_wh: int
+
+
+class EndReason(StrEnum):
+    TERMINATED = "session stopped by the vehicle"
+    PAUSED = "session paused by the vehicle"
+    CONNECTION_LOST = "connection lost"
+    SEQUENCE_TIMEOUT = "no request in time"
+    PROTOCOL_ERROR = "protocol error"
+    REFUSED = "refused by the station"
+    TLS_FAILED = "TLS handshake failed"
+    LINK_DOWN = "link taken down"
+
+
+@dataclass(frozen=True, slots=True)
+class V2GEnded:
+    """The V2G connection is over; `detail` names the last error or response code."""
+
+    session_id: str
+    reason: EndReason
+    detail: str
+
+
+SeccFact = (
+    TlsEstablished
+    | SessionSetUp
+    | MessageAnswered
+    | PaymentSelected
+    | ContractPresented
+    | ContractRefused
+    | EnergyRequested
+    | PowerWanted
+    | LimitSent
+    | ReceiptVerified
+    | V2GEnded
+)
+
+Report = Callable[[SeccFact], None]
+View = Callable[[], StationView]
