@@ -1,0 +1,211 @@
+"""The station's configuration: one TOML file into frozen dataclasses.
+
+A key nobody reads is a mistake somebody made: an unknown key, a wrong type or a value out of range is a `ConfigError`
+that names the file's line. Paths may be relative to the configuration file.
+"""
+
+import dataclasses
+import re
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names file, line and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    identity: str
+    """The charging station's name towards the CSMS, and the CN of its client certificate."""
+    vendor: str
+    model: str
+    serial: str
+    state_dir: Path
+    """Holds the journal and the certificate store; must survive a power cut."""
+    site_limit_a: float = 1000.0
+    """What all EVSEs together may draw per phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Csms:
+    url: str
+    security_profile: Literal[1, 2, 3] = 3
+    password: str = ""
+    """BasicAuth password of security profiles 1 and 2."""
+    heartbeat_s: float = 300.0
+    sampled_interval_s: float = 60.0
+    """SampledDataTxUpdatedInterval."""
+    retry_back_off_s: float = 10.0
+    """RetryBackOffWaitMinimum."""
+    message_timeout_s: float = 30.0
+    web_socket_ping_s: float = 30.0
+    ev_connection_timeout_s: float = 60.0
+    """EVConnectionTimeOut: how long a token waits for its vehicle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tpm:
+    tcti: str = "device:/dev/tpmrm0"
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    events: Path | None = None
+    """Where every event of every session goes as a JSON line; none by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evse:
+    id: int
+    evse_id: str
+    """By ISO 15118-2 Annex H, as in DE*EVS*E0001."""
+    device: str
+    """The serial line to the safety MCU."""
+    plc_interface: str = ""
+    """The Green PHY modem's network interface; empty for an EVSE without high-level communication."""
+    max_current_a: float = 32.0
+    cable_current_a: float = 0.0
+    """The fixed cable's rating; 0 where the proximity pilot tells."""
+    phases: Literal[1, 3] = 3
+    nominal_voltage_v: float = 230.0
+    slac_profile: Literal["strict", "field"] = "field"
+    hlc_pilot: Literal["nominal", "five-percent"] = "nominal"
+    """The duty while a vehicle charges under ISO 15118: nominal tells the limit twice."""
+    accepts_contract: bool = True
+    accepts_external_payment: bool = True
+    allow_plain_tcp: bool = False
+    """Whether a vehicle that asks for no TLS is served (never with a contract)."""
+    request_metering_receipt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    station: Station
+    csms: Csms
+    evse: tuple[Evse, ...]
+    tpm: Tpm = field(default_factory=Tpm)
+    log: Log = field(default_factory=Log)
+
+
+def load(path: Path) -> Config:
+    """Read and check the file. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Check the text of a configuration; `path` names it in errors and anchors relative paths."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    config: Config = _Reader(path, _lines_of_keys(text)).table(Config, raw, "")
+    _check(config, path)
+    return config
+
+
+def _check(config: Config, path: Path) -> None:
+    numbers = [evse.id for evse in config.evse]
+    if sorted(numbers) != list(range(1, len(numbers) + 1)):
+        raise ConfigError(f"{path}: evse.id must count from 1 without gaps, not {numbers}")
+    if not config.csms.url.startswith(("ws://", "wss://")):
+        raise ConfigError(f"{path}: csms.url must begin with ws:// or wss://")
+    if config.csms.security_profile > 1 and not config.csms.url.startswith("wss://"):
+        raise ConfigError(f"{path}: security profile {config.csms.security_profile} needs a wss:// url")
+    if config.csms.security_profile < 3 and not config.csms.password:
+        raise ConfigError(f"{path}: security profile {config.csms.security_profile} needs csms.password")
+    for evse in config.evse:
+        if not 6 <= evse.max_current_a <= 80:
+            raise ConfigError(f"{path}: evse {evse.id}: max_current_a must be 6 to 80 (IEC 61851-1 table A.8)")
+
+
+_TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]\]?")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*=")
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """Line numbers by path, as in `csms.url` or `evse[1].device`: tomllib keeps none."""
+    lines: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    prefix = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if table := _TABLE.match(line):
+            name = table[2]
+            if table[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                name = f"{name}[{counts[name]}]"
+            prefix = f"{name}."
+            lines.setdefault(name, number)
+        elif key := _KEY.match(line):
+            lines.setdefault(prefix + key[1], number)
+    return lines
+
+
+class _Reader:
+    """Turns parsed TOML into dataclasses by their annotations."""
+
+    def __init__(self, path: Path, lines: dict[str, int]) -> None:
+        self._path = path
+        self._lines = lines
+
+    def table(self, cls: type, raw: object, where: str) -> typing.Any:  # a dataclass of `cls`
+        if not isinstance(raw, dict):
+            raise self._error(where, "must be a table")
+        prefix = f"{where}." if where else ""
+        hints = typing.get_type_hints(cls)
+        for key in raw:
+            if key not in hints:
+                raise self._error(prefix + key, f"unknown key; known are {', '.join(hints)}")
+        values: dict[str, object] = {}
+        for item in dataclasses.fields(cls):
+            if item.name in raw:
+                values[item.name] = self._value(hints[item.name], raw[item.name], prefix + item.name)
+            elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+                raise self._error(prefix + item.name, "missing")
+        return cls(**values)
+
+    def _value(self, hint: typing.Any, raw: object, where: str) -> object:
+        origin = typing.get_origin(hint)
+        if dataclasses.is_dataclass(hint):
+            return self.table(typing.cast(type, hint), raw, where)
+        if origin is tuple:
+            return self._array(typing.get_args(hint)[0], raw, where)
+        if origin is Literal:
+            return self._choice(typing.get_args(hint), raw, where)
+        if origin in (typing.Union, types.UnionType):
+            hint = next(arg for arg in typing.get_args(hint) if arg is not types.NoneType)
+        return self._scalar(hint, raw, where)
+
+    def _array(self, item: type, raw: object, where: str) -> tuple[object, ...]:
+        if not isinstance(raw, list) or not raw:
+            raise self._error(where, f"at least one [[{where}]] table is needed")
+        return tuple(self._value(item, entry, f"{where}[{index}]") for index, entry in enumerate(raw))
+
+    def _choice(self, choices: tuple[object, ...], raw: object, where: str) -> object:
+        if raw not in choices or isinstance(raw, bool):
+            raise self._error(where, f"must be one of {', '.join(map(str, choices))}, not {raw!r}")
+        return raw
+
+    def _scalar(self, hint: type, raw: object, where: str) -> object:
+        if hint is Path and isinstance(raw, str):
+            return self._path.parent / raw
+        if hint is float and type(raw) in (int, float):
+            return float(typing.cast(float, raw))
+        if type(raw) is not hint:
+            wanted = {float: "a number", int: "a whole number", bool: "true or false"}.get(hint, "a string")
+            raise self._error(where, f"must be {wanted}, not {raw!r}")
+        return raw
+
+    def _error(self, where: str, what: str) -> ConfigError:
+        line = self._lines.get(where) or self._lines.get(where.rpartition(".")[0])
+        place = f"{self._path}:{line}" if line else str(self._path)
+        return ConfigError(f"{place}: {where}: {what}")
