@@ -1,0 +1,134 @@
+"""What a session wants done: each effect is carried out by one line of `firmware/evse.py`."""
+
+from dataclasses import dataclass
+
+from hal.ports import BoardFault
+from ocpp_client.ports import IdToken
+from secc.ports import Contract, ContractRefused, V2GEnded
+
+
+@dataclass(frozen=True, slots=True)
+class OfferNothing:
+    """Pilot X1."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferHlc:
+    """Pilot X2 at 5 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferCurrent:
+    """Pilot X2 at the duty of `limit_a`."""
+
+    limit_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalError:
+    """Pilot F."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCurrent:
+    """The over-current limit the board supervises."""
+
+    limit_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class PermitPower:
+    permit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LockConnector:
+    lock: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectVehicle:
+    """Tell the PLC link that a vehicle is there (arms SLAC) or gone (new key)."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateLink:
+    """D-LINK_TERMINATE: the V2G session is over for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSecc:
+    """Answer SDP from now on; the vehicle's modem has `ev_mac`."""
+
+    ev_mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSecc:
+    """No SDP answer, no V2G connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    """Ask the CSMS about a token; with a contract its chain and hash data go along."""
+
+    token: IdToken
+    contract: Contract | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartTransaction:
+    trigger_reason: str
+    charging_state: str
+    token: IdToken | None
+    remote_start_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTransaction:
+    trigger_reason: str
+    charging_state: str
+    token: IdToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndTransaction:
+    trigger_reason: str
+    stopped_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStatus:
+    """An OCPP ConnectorStatusEnumType."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportProblem:
+    """Something the operator should know of: mapped to NotifyEvent by `firmware/problems.py`."""
+
+    cause: BoardFault | ContractRefused | V2GEnded
+
+
+Effect = (
+    OfferNothing
+    | OfferHlc
+    | OfferCurrent
+    | SignalError
+    | LimitCurrent
+    | PermitPower
+    | LockConnector
+    | ConnectVehicle
+    | TerminateLink
+    | OpenSecc
+    | CloseSecc
+    | Authorize
+    | StartTransaction
+    | UpdateTransaction
+    | EndTransaction
+    | ReportStatus
+    | ReportProblem
+)

@@ -1,0 +1,106 @@
+"""What an EVSE puts out, as levels derived from where its session stands; effects are their changes.
+
+Deriving the levels from the state, instead of switching them in each transition, leaves one place to read and to prove:
+no path through a session can forget to withdraw the permission to power. The rules, each with its reason:
+
+- The pilot is X1 without a vehicle, after a session, and under a fault: nothing is offered. It is F only under an
+  emergency, which the vehicle must see.
+- 5 % PWM stands while high-level communication is being sought or spoken; nominal PWM once it has failed, and (where
+  configured) while an AC vehicle charges under ISO 15118, so that the limit is told on both ways.
+- Power is permitted only to an authorised vehicle, and under ISO 15118 only between PowerDelivery Start and Stop. An
+  emergency withdraws the permission at once. A session that is to end otherwise keeps it until the vehicle has stopped
+  drawing (`cut` is set then, or when its time is up): contactors are not to open under load without need.
+- The connector is locked from authorisation until the contactor is open.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from firmware import effects
+from firmware.effects import Effect
+from firmware.state import Hlc, State
+from hal.ports import Contactor, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    pilot: effects.OfferNothing | effects.OfferHlc | effects.OfferCurrent | effects.SignalError
+    limit_a: float
+    permit: bool
+    lock: bool
+    connected: bool
+    secc: bytes | None
+    status: str
+
+
+AT_REST = Levels(effects.OfferNothing(), 0.0, False, False, False, None, "")
+
+
+def levels(state: State) -> Levels:
+    return Levels(
+        pilot=_pilot(state),
+        limit_a=state.limits.offer_a,
+        permit=_permit(state),
+        lock=state.plugged and (state.authorized or state.contactor is not Contactor.OPEN),
+        connected=state.plugged,
+        secc=state.ev_mac if state.hlc is Hlc.LINKED else None,
+        status=_status(state),
+    )
+
+
+def changes(old: Levels, new: Levels) -> Iterator[Effect]:
+    """The effects that lead from `old` to `new`. What takes power away comes first, what gives it last."""
+    if old.permit and not new.permit:
+        yield effects.PermitPower(False)
+    if old.limit_a != new.limit_a:
+        yield effects.LimitCurrent(new.limit_a)
+    if old.pilot != new.pilot:
+        yield new.pilot
+    if old.secc is not None and new.secc is None:
+        yield effects.CloseSecc()
+    if old.connected != new.connected:
+        yield effects.ConnectVehicle(new.connected)
+    if new.secc is not None and old.secc != new.secc:
+        yield effects.OpenSecc(new.secc)
+    if old.lock != new.lock:
+        yield effects.LockConnector(new.lock)
+    if new.permit and not old.permit:
+        yield effects.PermitPower(True)
+    if old.status != new.status:
+        yield effects.ReportStatus(new.status)
+
+
+def _pilot(
+    state: State,
+) -> effects.OfferNothing | effects.OfferHlc | effects.OfferCurrent | effects.SignalError:
+    if Severity.EMERGENCY in state.faults.values():
+        return effects.SignalError()
+    if not state.plugged or state.stopped or state.spent or not state.operative:
+        return effects.OfferNothing()
+    if state.hlc is Hlc.SOUGHT:
+        return effects.OfferHlc() if state.modem_ready else effects.OfferNothing()
+    if state.hlc is Hlc.LINKED:
+        if state.cut:
+            return effects.OfferNothing()
+        if state.nominal_under_hlc and state.power_wanted:
+            return effects.OfferCurrent(state.limits.offer_a)
+        return effects.OfferHlc()
+    if state.authorized and state.ending is None:
+        return effects.OfferCurrent(state.limits.offer_a)
+    return effects.OfferNothing()
+
+
+def _permit(state: State) -> bool:
+    if not (state.plugged and state.authorized and state.operative) or state.spent or state.cut:
+        return False
+    if Severity.EMERGENCY in state.faults.values() or (state.stopped and state.ending is None):
+        return False
+    return state.power_wanted if state.hlc is Hlc.LINKED else state.hlc is Hlc.NONE
+
+
+def _status(state: State) -> str:
+    if state.stopped:
+        return "Faulted"
+    if state.plugged:
+        return "Occupied"
+    return "Available" if state.operative else "Unavailable"

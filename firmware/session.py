@@ -1,0 +1,447 @@
+"""The charging session of one EVSE: a pure machine from facts to effects.
+
+`feed` takes one fact and the monotonic time, `tick` lets deadlines pass, `deadline` says when to call it. A fact
+changes the state through the table at the end of this file; what the EVSE then puts out follows from the state alone
+(`firmware/levels.py`); and the transaction follows from both (`_settle`). The order within one answer is: power away
+first, then what the fact itself asks for, then the operator's side.
+
+Three things shape the table:
+
+- **Authorisation and communication run side by side.** A token may be swiped before the vehicle comes, while SLAC
+  runs, or in a V2G session that waits for it; a contract comes only over V2G. So they are separate regions of the state
+  and no path is a special case.
+- **A transaction ends once, when the contactor is confirmed open.** Whoever wants the end (driver, vehicle, operator,
+  fault) notes it in `ending`; the vehicle has `STOP_PATIENCE_S` to stop drawing.
+- **A refused token is not the end.** At the reader the driver may try another. A refused contract is the SECC's to
+  answer: it sees the authorisation in its view.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from firmware import effects
+from firmware.effects import Effect
+from firmware.facts import AuthorizationAnswered, Fact, SiteLimit, TransactionOpened
+from firmware.levels import AT_REST, changes, levels
+from firmware.limits import Limits
+from firmware.state import Ending, Hlc, State
+from hal import ports as hal
+from ocpp_client import ports as ocpp
+from secc import ports as secc
+
+STOP_PATIENCE_S = 10.0
+"""How long a vehicle may go on drawing after it was asked to stop, before the contactor opens under load."""
+
+CONTACTOR_S = 3.0
+"""How long a transaction's end waits for the contactor's feedback once power was withdrawn."""
+
+_FAULT_REASONS = {
+    hal.Fault.EMERGENCY_STOP: "EmergencyStop",
+    hal.Fault.GROUND_FAILURE: "GroundFault",
+    hal.Fault.RESIDUAL_CURRENT: "GroundFault",
+    hal.Fault.OVER_CURRENT_FAILURE: "OvercurrentFault",
+    hal.Fault.POWER_LOSS: "PowerLoss",
+    hal.Fault.OVER_VOLTAGE: "PowerQuality",
+    hal.Fault.UNDER_VOLTAGE: "PowerQuality",
+}
+"""OCPP ReasonEnumType by fault; `Other` for the rest."""
+
+_CERTIFICATE_ANSWERS = {
+    "CertificateRevoked": secc.Authorization.CERTIFICATE_REVOKED,
+    "CertificateExpired": secc.Authorization.CERTIFICATE_EXPIRED,
+}
+
+
+class Session:
+    """One EVSE's session. `start_points` are OCPP TxStartPoint values."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        has_plc: bool,
+        nominal_under_hlc: bool = True,
+        ev_connection_timeout_s: float = 60.0,
+        start_points: Iterable[str] = ("PowerPathClosed",),
+    ) -> None:
+        self.state = State(limits, has_plc, nominal_under_hlc)
+        self._levels = AT_REST
+        self._now = 0.0
+        self._ev_connection_timeout_s = ev_connection_timeout_s
+        self._start_points = frozenset(start_points)
+
+    def feed(self, fact: Fact, now: float) -> list[Effect]:
+        """Take one fact; the effects are in the order they must be carried out."""
+        self._now = now
+        handler = _TABLE.get(type(fact))
+        asked = (handler(self, fact) if handler else None) or ()
+        return self._settle(_TRIGGERS.get(type(fact), "ChargingStateChanged"), list(asked))
+
+    def tick(self, now: float) -> list[Effect]:
+        """Let deadlines pass."""
+        self._now = now
+        state = self.state
+        if state.token_deadline_s is not None and now >= state.token_deadline_s:
+            self._end_with("EVConnectTimeout", "Timeout")
+        if state.ending is not None and now >= state.ending.deadline_s:
+            if state.cut:
+                state.contactor_overdue = True
+            self._cut()
+        return self._settle("ChargingStateChanged", [])
+
+    def deadline(self) -> float | None:
+        ending = self.state.ending
+        due = [self.state.token_deadline_s, ending.deadline_s if ending else None]
+        return min((at for at in due if at is not None), default=None)
+
+    @property
+    def stop(self) -> secc.StopReason:
+        """What the vehicle is told in its next response."""
+        if self.state.stopped:
+            return secc.StopReason.FAULT
+        return secc.StopReason.OPERATOR if self.state.ending or self.state.spent else secc.StopReason.NONE
+
+    # --- The end of every step ---
+
+    def _settle(self, trigger: str, asked: list[Effect]) -> list[Effect]:
+        if self.state.ending and not self._drawing():
+            self._cut()  # Nothing is drawn: no reason to be patient.
+        before = self._switch()
+        records = [*self._start(trigger), *self._update(trigger), *self._end()]
+        return [*before, *asked, *records, *self._switch()]
+
+    def _switch(self) -> list[Effect]:
+        old, self._levels = self._levels, levels(self.state)
+        return list(changes(old, self._levels))
+
+    def _drawing(self) -> bool:
+        return self.state.plugged and self.state.contactor is not hal.Contactor.OPEN
+
+    def _cut(self) -> None:
+        ending = self.state.ending
+        if ending is not None and not self.state.cut:
+            self.state.cut = True
+            self.state.ending = Ending(ending.trigger_reason, ending.stopped_reason, self._now + CONTACTOR_S)
+
+    def _start(self, trigger: str) -> Iterable[Effect]:
+        state = self.state
+        if state.transaction_open or state.spent or state.ending or not self._points() & self._start_points:
+            return
+        state.transaction_open = True
+        state.transaction_id = ""
+        state.charging_state = self._charging_state()
+        if state.remote_start_id is not None and trigger == "Authorized":
+            trigger = "RemoteStart"
+        yield effects.StartTransaction(trigger, state.charging_state, self._accepted_token(), state.remote_start_id)
+
+    def _points(self) -> frozenset[str]:
+        """The OCPP TxStartPoints that hold now."""
+        state = self.state
+        points = set()
+        if state.plugged:
+            points.add("EVConnected")
+        if state.authorized:
+            points.add("Authorized")
+        if state.plugged and state.authorized:
+            points.add("PowerPathClosed")
+        if state.contactor is hal.Contactor.CLOSED:
+            points.add("EnergyTransfer")
+        return frozenset(points)
+
+    def _update(self, trigger: str) -> Iterable[Effect]:
+        state = self.state
+        if not state.transaction_open:
+            return
+        new = self._charging_state()
+        if new != state.charging_state:
+            state.charging_state = new
+            yield effects.UpdateTransaction(trigger if trigger == "CablePluggedIn" else "ChargingStateChanged", new)
+
+    def _charging_state(self) -> str:
+        state = self.state
+        if not state.plugged:
+            return "Idle"
+        if state.contactor is hal.Contactor.CLOSED:
+            return "Charging"
+        if not state.has_charged:
+            return "EVConnected"
+        return "SuspendedEV" if state.limits.offer_a and not state.stopped else "SuspendedEVSE"
+
+    def _end(self) -> Iterable[Effect]:
+        state = self.state
+        if not (state.ending and state.cut) or (self._drawing() and not state.contactor_overdue):
+            return
+        if state.transaction_open:
+            yield effects.EndTransaction(state.ending.trigger_reason, state.ending.stopped_reason)
+        state.transaction_open = False
+        state.spent = state.plugged
+        state.operative = state.operative_wanted
+        self._forget_session()
+
+    def _end_with(self, trigger_reason: str, stopped_reason: str) -> None:
+        """The first reason to end is the one that is recorded."""
+        state = self.state
+        if state.ending is None and (state.transaction_open or state.authorized):
+            state.ending = Ending(trigger_reason, stopped_reason, self._now + STOP_PATIENCE_S)
+
+    def _forget_token(self) -> None:
+        state = self.state
+        state.token = None
+        state.token_deadline_s = None
+        state.remote_start_id = None
+        state.authorization = secc.Authorization.PENDING
+
+    def _forget_session(self) -> None:
+        state = self.state
+        self._forget_token()
+        state.ending = None
+        state.cut = False
+        state.contactor_overdue = False
+        state.has_charged = False
+        state.charging_state = "Idle"
+
+    def _accepted_token(self) -> ocpp.IdToken | None:
+        return self.state.token if self.state.authorized else None
+
+    # --- The board's facts ---
+
+    def _plugged_in(self, _: hal.PluggedIn) -> None:
+        state = self.state
+        state.plugged = True
+        state.spent = False
+        state.token_deadline_s = None
+        state.hlc = Hlc.SOUGHT if state.has_plc else Hlc.NONE
+
+    def _unplugged(self, _: hal.Unplugged) -> None:
+        state = self.state
+        state.plugged = False
+        state.contactor = hal.Contactor.OPEN  # The board opens by itself in state A.
+        self._end_with("EVCommunicationLost", "EVDisconnected")
+        if state.ending is None:
+            self._forget_session()
+        state.spent = False
+        state.hlc = Hlc.NONE
+        state.ev_mac = None
+        state.power_wanted = False
+        state.payment = None
+        state.modem_ready = False  # The link takes a fresh key at every unplug.
+
+    def _vehicle_paused(self, _: hal.VehiclePaused) -> None:
+        self._cut()
+
+    def _contactor_changed(self, fact: hal.ContactorChanged) -> None:
+        self.state.contactor = fact.contactor
+        if fact.contactor is hal.Contactor.CLOSED:
+            self.state.has_charged = True
+
+    def _board_fault(self, fact: hal.BoardFault) -> Iterable[Effect]:
+        state = self.state
+        if fact.active:
+            state.faults[fact.fault] = fact.severity
+        else:
+            state.faults.pop(fact.fault, None)
+        if fact.active and fact.severity is not hal.Severity.WARNING:
+            self._end_with("AbnormalCondition", _FAULT_REASONS.get(fact.fault, "Other"))
+        yield effects.ReportProblem(fact)
+
+    def _token_presented(self, fact: hal.TokenPresented) -> Iterable[Effect]:
+        """A swipe: the token that started a session ends it; any other asks for one."""
+        state = self.state
+        token = ocpp.IdToken(fact.id_token, fact.kind)
+        if state.authorized and state.token == token:
+            if state.transaction_open:
+                self._end_with("StopAuthorized", "Local")
+            else:
+                self._forget_token()
+            return ()
+        if state.authorized or state.ending is not None or state.stopped or not state.operative:
+            return ()
+        return self._ask(token, None)
+
+    # --- The PLC's facts ---
+
+    def _modem_ready(self, _: hal.ModemReady) -> None:
+        self.state.modem_ready = True
+
+    def _modem_fault(self, fact: hal.ModemFault) -> None:
+        """Without a modem a vehicle can still charge by the pilot alone."""
+        if fact.active:
+            self.state.modem_ready = False
+            if self.state.hlc is Hlc.SOUGHT:
+                self.state.hlc = Hlc.NONE
+
+    def _link_ready(self, fact: hal.LinkReady) -> None:
+        state = self.state
+        if state.plugged and not state.spent:
+            state.hlc = Hlc.LINKED
+            state.ev_mac = fact.ev_mac
+
+    def _link_lost(self, _: hal.LinkLost) -> None:
+        """A vehicle that cannot be talked to gets no power; it may match again."""
+        state = self.state
+        if state.hlc is Hlc.LINKED:
+            self._end_with("EVCommunicationLost", "Other")
+            self._cut()
+            state.power_wanted = False
+            state.hlc = Hlc.SOUGHT
+            state.ev_mac = None
+
+    def _slac_failed(self, _: hal.SlacFailed) -> None:
+        """No high-level communication: the pilot alone carries the session."""
+        if self.state.hlc is Hlc.SOUGHT:
+            self.state.hlc = Hlc.NONE
+
+    # --- The vehicle's facts ---
+
+    def _session_set_up(self, fact: secc.SessionSetUp) -> None:
+        self.state.v2g_session_id = fact.session_id
+
+    def _payment_selected(self, fact: secc.PaymentSelected) -> None:
+        self.state.payment = fact.option
+
+    def _contract_presented(self, fact: secc.ContractPresented) -> Iterable[Effect]:
+        if self.state.authorized or self.state.ending is not None:
+            return ()
+        return self._ask(ocpp.IdToken(fact.contract.emaid, "eMAID"), fact.contract)
+
+    def _contract_refused(self, fact: secc.ContractRefused) -> Iterable[Effect]:
+        yield effects.ReportProblem(fact)
+
+    def _power_wanted(self, fact: secc.PowerWanted) -> None:
+        self.state.power_wanted = fact.wanted
+
+    def _v2g_ended(self, fact: secc.V2GEnded) -> Iterable[Effect]:
+        """Power never outlives the conversation. A vehicle that failed before it was served may try again."""
+        state = self.state
+        state.power_wanted = False
+        state.v2g_session_id = ""
+        if fact.reason is secc.EndReason.PAUSED:
+            return
+        if fact.reason is secc.EndReason.TERMINATED:
+            self._end_with("ChargingStateChanged", "StoppedByEV")
+        else:
+            self._end_with("EVCommunicationLost", "Other")
+            yield effects.ReportProblem(fact)
+        self._cut()
+        over = state.ending is not None or fact.reason in (secc.EndReason.TERMINATED, secc.EndReason.REFUSED)
+        if over and state.hlc is Hlc.LINKED:
+            state.hlc = Hlc.NONE
+            state.ev_mac = None
+            state.spent = True
+            yield effects.TerminateLink()
+        if not state.authorized:
+            self._forget_token()
+
+    # --- The operator's facts ---
+
+    def _ask(self, token: ocpp.IdToken, contract: secc.Contract | None) -> Iterable[Effect]:
+        self.state.token = token
+        self.state.authorization = secc.Authorization.PENDING
+        yield effects.Authorize(token, contract)
+
+    def _authorization_answered(self, fact: AuthorizationAnswered) -> Iterable[Effect]:
+        state = self.state
+        if fact.token != state.token or state.authorized:
+            return  # An answer that came too late: the driver has gone, or was accepted by another token.
+        if fact.answer.status is ocpp.AuthorizationStatus.ACCEPTED:
+            state.authorization = secc.Authorization.ACCEPTED
+            if not state.plugged:
+                state.token_deadline_s = self._now + self._ev_connection_timeout_s
+            elif state.spent:
+                state.spent = False
+            if state.transaction_open:
+                yield effects.UpdateTransaction("Authorized", state.charging_state, fact.token)
+        elif fact.token.kind == "eMAID":
+            state.authorization = _refusal(fact.answer)
+        else:
+            self._forget_token()
+
+    def _remote_start(self, fact: ocpp.RemoteStart) -> Iterable[Effect]:
+        state = self.state
+        if state.authorized or state.ending is not None or state.stopped or not state.operative:
+            return ()
+        state.remote_start_id = fact.remote_start_id
+        return self._ask(fact.id_token, None)
+
+    def _remote_stop(self, fact: ocpp.RemoteStop) -> None:
+        if fact.transaction_id == self.state.transaction_id:
+            self._end_with("RemoteStop", "Remote")
+
+    def _token_deauthorized(self, fact: ocpp.TokenDeauthorized) -> None:
+        if fact.transaction_id == self.state.transaction_id:
+            self._end_with("Deauthorized", "DeAuthorized")
+
+    def _reset_requested(self, fact: ocpp.ResetRequested) -> None:
+        if fact.immediate:
+            self._end_with("ResetCommand", "ImmediateReset")
+
+    def _availability_changed(self, fact: ocpp.AvailabilityChanged) -> None:
+        """OCPP lets a running transaction end first."""
+        self.state.operative_wanted = fact.operative
+        if not self.state.transaction_open:
+            self.state.operative = fact.operative
+
+    def _csms_limit(self, fact: ocpp.CsmsLimit) -> Iterable[Effect]:
+        return self._limited(profile_a=fact.limit_a)
+
+    def _site_limit(self, fact: SiteLimit) -> Iterable[Effect]:
+        return self._limited(site_a=fact.limit_a)
+
+    def _limited(self, **limit: float | None) -> Iterable[Effect]:
+        state = self.state
+        before = state.limits.offer_a
+        state.limits = Limits(
+            board_a=state.limits.board_a,
+            cable_a=state.limits.cable_a,
+            heat_a=state.limits.heat_a,
+            profile_a=limit.get("profile_a", state.limits.profile_a),
+            site_a=limit.get("site_a", state.limits.site_a),
+        )
+        if state.transaction_open and state.limits.offer_a != before:
+            yield effects.UpdateTransaction("ChargingRateChanged", state.charging_state)
+
+    def _transaction_opened(self, fact: TransactionOpened) -> None:
+        self.state.transaction_id = fact.transaction_id
+
+
+def _refusal(answer: ocpp.AuthorizeAnswer) -> secc.Authorization:
+    if answer.status is None:
+        return secc.Authorization.NO_ANSWER
+    return _CERTIFICATE_ANSWERS.get(answer.certificate_status or "", secc.Authorization.REJECTED)
+
+
+_TRIGGERS: dict[type, str] = {
+    hal.PluggedIn: "CablePluggedIn",
+    AuthorizationAnswered: "Authorized",
+}
+"""OCPP TriggerReasonEnumType by the fact that starts or moves a transaction; ChargingStateChanged for the rest."""
+
+_TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
+    hal.PluggedIn: Session._plugged_in,
+    hal.Unplugged: Session._unplugged,
+    hal.VehiclePaused: Session._vehicle_paused,
+    hal.ContactorChanged: Session._contactor_changed,
+    hal.BoardFault: Session._board_fault,
+    hal.TokenPresented: Session._token_presented,
+    hal.ModemReady: Session._modem_ready,
+    hal.ModemFault: Session._modem_fault,
+    hal.LinkReady: Session._link_ready,
+    hal.LinkLost: Session._link_lost,
+    hal.SlacFailed: Session._slac_failed,
+    secc.SessionSetUp: Session._session_set_up,
+    secc.PaymentSelected: Session._payment_selected,
+    secc.ContractPresented: Session._contract_presented,
+    secc.ContractRefused: Session._contract_refused,
+    secc.PowerWanted: Session._power_wanted,
+    secc.V2GEnded: Session._v2g_ended,
+    ocpp.RemoteStart: Session._remote_start,
+    ocpp.RemoteStop: Session._remote_stop,
+    ocpp.TokenDeauthorized: Session._token_deauthorized,
+    ocpp.ResetRequested: Session._reset_requested,
+    ocpp.AvailabilityChanged: Session._availability_changed,
+    ocpp.CsmsLimit: Session._csms_limit,
+    AuthorizationAnswered: Session._authorization_answered,
+    SiteLimit: Session._site_limit,
+    TransactionOpened: Session._transaction_opened,
+}
+"""Facts not named here (levels on the pilot, message traces) concern observers alone."""

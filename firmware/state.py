@@ -1,0 +1,76 @@
+"""Where the session of one EVSE stands: plain data, changed by `firmware/session.py` alone."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from firmware.limits import Limits
+from hal.ports import Contactor, Fault, Severity
+from ocpp_client.ports import IdToken
+from secc.ports import Authorization, PaymentOption
+
+
+class Hlc(Enum):
+    """High-level communication: NONE by wiring or after SLAC failed, SOUGHT at 5 % PWM, LINKED once IP may flow."""
+
+    NONE = "none"
+    SOUGHT = "sought"
+    LINKED = "linked"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the transaction is to end, in OCPP's words, and when patience with the vehicle is over (monotonic)."""
+
+    trigger_reason: str
+    stopped_reason: str
+    deadline_s: float
+
+
+@dataclass(slots=True)
+class State:
+    limits: Limits
+    has_plc: bool
+    nominal_under_hlc: bool
+
+    plugged: bool = False
+    contactor: Contactor = Contactor.OPEN
+    faults: dict[Fault, Severity] = field(default_factory=dict)
+    operative: bool = True
+    operative_wanted: bool = True
+    """What the CSMS asked for; a running transaction may end first."""
+
+    modem_ready: bool = False
+    hlc: Hlc = Hlc.NONE
+    ev_mac: bytes | None = None
+    v2g_session_id: str = ""
+    payment: PaymentOption | None = None
+    power_wanted: bool = False
+    """Between PowerDelivery Start and Stop."""
+
+    token: IdToken | None = None
+    """The token asked about last."""
+    authorization: Authorization = Authorization.PENDING
+    token_deadline_s: float | None = None
+    """Until when an accepted token waits for its vehicle."""
+    remote_start_id: int | None = None
+
+    transaction_id: str = ""
+    transaction_open: bool = False
+    charging_state: str = "Idle"
+    has_charged: bool = False
+    ending: Ending | None = None
+    cut: bool = False
+    """The vehicle had its time to stop drawing: no more power in this session."""
+    contactor_overdue: bool = False
+    """The contactor's feedback did not come in time: the record must not wait for it."""
+    spent: bool = False
+    """The session is over but the vehicle is still there."""
+
+    @property
+    def authorized(self) -> bool:
+        return self.authorization is Authorization.ACCEPTED
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a fault forbids power. Everything does but the named warnings."""
+        return any(severity is not Severity.WARNING for severity in self.faults.values())
