@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hal.ports import BoardFault
-from ocpp_client.ports import IdToken
+from ocpp_client.ports import ChargingState, ConnectorStatus, IdToken, StoppedReason, TriggerReason
 from secc.ports import Contract, ContractRefused, V2GEnded
 
 
@@ -80,30 +80,28 @@ class Authorize:
 
 @dataclass(frozen=True, slots=True)
 class StartTransaction:
-    trigger_reason: str
-    charging_state: str
+    trigger_reason: TriggerReason
+    charging_state: ChargingState
     token: IdToken | None
     remote_start_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateTransaction:
-    trigger_reason: str
-    charging_state: str
+    trigger_reason: TriggerReason
+    charging_state: ChargingState
     token: IdToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EndTransaction:
-    trigger_reason: str
-    stopped_reason: str
+    trigger_reason: TriggerReason
+    stopped_reason: StoppedReason
 
 
 @dataclass(frozen=True, slots=True)
 class ReportStatus:
-    """An OCPP ConnectorStatusEnumType."""
-
-    status: str
+    status: ConnectorStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from firmware import effects
 from firmware.effects import Effect
 from firmware.state import Hlc, State
 from hal.ports import Contactor, Severity
+from ocpp_client.ports import ConnectorStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class Levels:
     lock: bool
     connected: bool
     secc: bytes | None
-    status: str
+    status: ConnectorStatus | None
 
 
-AT_REST = Levels(effects.OfferNothing(), 0.0, False, False, False, None, "")
+AT_REST = Levels(effects.OfferNothing(), 0.0, False, False, False, None, None)
 
 
 def levels(state: State) -> Levels:
@@ -66,7 +67,7 @@ def changes(old: Levels, new: Levels) -> Iterator[Effect]:
         yield effects.LockConnector(new.lock)
     if new.permit and not old.permit:
         yield effects.PermitPower(True)
-    if old.status != new.status:
+    if new.status is not None and old.status != new.status:
         yield effects.ReportStatus(new.status)
 
 
@@ -98,9 +99,9 @@ def _permit(state: State) -> bool:
     return state.power_wanted if state.hlc is Hlc.LINKED else state.hlc is Hlc.NONE
 
 
-def _status(state: State) -> str:
+def _status(state: State) -> ConnectorStatus:
     if state.stopped:
-        return "Faulted"
+        return ConnectorStatus.FAULTED
     if state.plugged:
-        return "Occupied"
-    return "Available" if state.operative else "Unavailable"
+        return ConnectorStatus.OCCUPIED
+    return ConnectorStatus.AVAILABLE if state.operative else ConnectorStatus.UNAVAILABLE

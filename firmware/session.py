@@ -27,6 +27,7 @@ from firmware.limits import Limits
 from firmware.state import Ending, Hlc, State
 from hal import ports as hal
 from ocpp_client import ports as ocpp
+from ocpp_client.ports import ChargingState, StoppedReason, TriggerReason, TxPoint
 from secc import ports as secc
 
 STOP_PATIENCE_S = 10.0
@@ -36,13 +37,13 @@ CONTACTOR_S = 3.0
 """How long a transaction's end waits for the contactor's feedback once power was withdrawn."""
 
 _FAULT_REASONS = {
-    hal.Fault.EMERGENCY_STOP: "EmergencyStop",
-    hal.Fault.GROUND_FAILURE: "GroundFault",
-    hal.Fault.RESIDUAL_CURRENT: "GroundFault",
-    hal.Fault.OVER_CURRENT_FAILURE: "OvercurrentFault",
-    hal.Fault.POWER_LOSS: "PowerLoss",
-    hal.Fault.OVER_VOLTAGE: "PowerQuality",
-    hal.Fault.UNDER_VOLTAGE: "PowerQuality",
+    hal.Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
+    hal.Fault.GROUND_FAILURE: StoppedReason.GROUND_FAULT,
+    hal.Fault.RESIDUAL_CURRENT: StoppedReason.GROUND_FAULT,
+    hal.Fault.OVER_CURRENT_FAILURE: StoppedReason.OVERCURRENT_FAULT,
+    hal.Fault.POWER_LOSS: StoppedReason.POWER_LOSS,
+    hal.Fault.OVER_VOLTAGE: StoppedReason.POWER_QUALITY,
+    hal.Fault.UNDER_VOLTAGE: StoppedReason.POWER_QUALITY,
 }
 """OCPP ReasonEnumType by fault; `Other` for the rest."""
 
@@ -53,7 +54,7 @@ _CERTIFICATE_ANSWERS = {
 
 
 class Session:
-    """One EVSE's session. `start_points` are OCPP TxStartPoint values."""
+    """One EVSE's session. `start_points` are the OCPP variable TxStartPoint."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class Session:
         has_plc: bool,
         nominal_under_hlc: bool = True,
         ev_connection_timeout_s: float = 60.0,
-        start_points: Iterable[str] = ("PowerPathClosed",),
+        start_points: Iterable[TxPoint] = (TxPoint.POWER_PATH_CLOSED,),
     ) -> None:
         self.state = State(limits, has_plc, nominal_under_hlc)
         self._levels = AT_REST
@@ -75,19 +76,19 @@ class Session:
         self._now = now
         handler = _TABLE.get(type(fact))
         asked = (handler(self, fact) if handler else None) or ()
-        return self._settle(_TRIGGERS.get(type(fact), "ChargingStateChanged"), list(asked))
+        return self._settle(_TRIGGERS.get(type(fact), TriggerReason.CHARGING_STATE_CHANGED), list(asked))
 
     def tick(self, now: float) -> list[Effect]:
         """Let deadlines pass."""
         self._now = now
         state = self.state
         if state.token_deadline_s is not None and now >= state.token_deadline_s:
-            self._end_with("EVConnectTimeout", "Timeout")
+            self._end_with(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT)
         if state.ending is not None and now >= state.ending.deadline_s:
             if state.cut:
                 state.contactor_overdue = True
             self._cut()
-        return self._settle("ChargingStateChanged", [])
+        return self._settle(TriggerReason.CHARGING_STATE_CHANGED, [])
 
     def deadline(self) -> float | None:
         ending = self.state.ending
@@ -103,7 +104,7 @@ class Session:
 
     # --- The end of every step ---
 
-    def _settle(self, trigger: str, asked: list[Effect]) -> list[Effect]:
+    def _settle(self, trigger: TriggerReason, asked: list[Effect]) -> list[Effect]:
         if self.state.ending and not self._drawing():
             self._cut()  # Nothing is drawn: no reason to be patient.
         before = self._switch()
@@ -123,49 +124,53 @@ class Session:
             self.state.cut = True
             self.state.ending = Ending(ending.trigger_reason, ending.stopped_reason, self._now + CONTACTOR_S)
 
-    def _start(self, trigger: str) -> Iterable[Effect]:
+    def _start(self, trigger: TriggerReason) -> Iterable[Effect]:
         state = self.state
         if state.transaction_open or state.spent or state.ending or not self._points() & self._start_points:
             return
         state.transaction_open = True
         state.transaction_id = ""
         state.charging_state = self._charging_state()
-        if state.remote_start_id is not None and trigger == "Authorized":
-            trigger = "RemoteStart"
+        if state.remote_start_id is not None and trigger == TriggerReason.AUTHORIZED:
+            trigger = TriggerReason.REMOTE_START
         yield effects.StartTransaction(trigger, state.charging_state, self._accepted_token(), state.remote_start_id)
 
-    def _points(self) -> frozenset[str]:
+    def _points(self) -> frozenset[TxPoint]:
         """The OCPP TxStartPoints that hold now."""
         state = self.state
-        points = set()
+        points: set[TxPoint] = set()
         if state.plugged:
-            points.add("EVConnected")
+            points.add(TxPoint.EV_CONNECTED)
         if state.authorized:
-            points.add("Authorized")
+            points.add(TxPoint.AUTHORIZED)
         if state.plugged and state.authorized:
-            points.add("PowerPathClosed")
+            points.add(TxPoint.POWER_PATH_CLOSED)
         if state.contactor is hal.Contactor.CLOSED:
-            points.add("EnergyTransfer")
+            points.add(TxPoint.ENERGY_TRANSFER)
         return frozenset(points)
 
-    def _update(self, trigger: str) -> Iterable[Effect]:
+    def _update(self, trigger: TriggerReason) -> Iterable[Effect]:
         state = self.state
         if not state.transaction_open:
             return
         new = self._charging_state()
         if new != state.charging_state:
             state.charging_state = new
-            yield effects.UpdateTransaction(trigger if trigger == "CablePluggedIn" else "ChargingStateChanged", new)
+            yield effects.UpdateTransaction(
+                trigger if trigger == TriggerReason.CABLE_PLUGGED_IN else TriggerReason.CHARGING_STATE_CHANGED, new
+            )
 
-    def _charging_state(self) -> str:
+    def _charging_state(self) -> ChargingState:
         state = self.state
         if not state.plugged:
-            return "Idle"
+            return ChargingState.IDLE
         if state.contactor is hal.Contactor.CLOSED:
-            return "Charging"
+            return ChargingState.CHARGING
         if not state.has_charged:
-            return "EVConnected"
-        return "SuspendedEV" if state.limits.offer_a and not state.stopped else "SuspendedEVSE"
+            return ChargingState.EV_CONNECTED
+        return (
+            ChargingState.SUSPENDED_EV if state.limits.offer_a and not state.stopped else ChargingState.SUSPENDED_EVSE
+        )
 
     def _end(self) -> Iterable[Effect]:
         state = self.state
@@ -178,7 +183,7 @@ class Session:
         state.operative = state.operative_wanted
         self._forget_session()
 
-    def _end_with(self, trigger_reason: str, stopped_reason: str) -> None:
+    def _end_with(self, trigger_reason: TriggerReason, stopped_reason: StoppedReason) -> None:
         """The first reason to end is the one that is recorded."""
         state = self.state
         if state.ending is None and (state.transaction_open or state.authorized):
@@ -198,7 +203,7 @@ class Session:
         state.cut = False
         state.contactor_overdue = False
         state.has_charged = False
-        state.charging_state = "Idle"
+        state.charging_state = ChargingState.IDLE
 
     def _accepted_token(self) -> ocpp.IdToken | None:
         return self.state.token if self.state.authorized else None
@@ -216,7 +221,7 @@ class Session:
         state = self.state
         state.plugged = False
         state.contactor = hal.Contactor.OPEN  # The board opens by itself in state A.
-        self._end_with("EVCommunicationLost", "EVDisconnected")
+        self._end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED)
         if state.ending is None:
             self._forget_session()
         state.spent = False
@@ -241,7 +246,7 @@ class Session:
         else:
             state.faults.pop(fact.fault, None)
         if fact.active and fact.severity is not hal.Severity.WARNING:
-            self._end_with("AbnormalCondition", _FAULT_REASONS.get(fact.fault, "Other"))
+            self._end_with(TriggerReason.ABNORMAL_CONDITION, _FAULT_REASONS.get(fact.fault, StoppedReason.OTHER))
         yield effects.ReportProblem(fact)
 
     def _token_presented(self, fact: hal.TokenPresented) -> Iterable[Effect]:
@@ -250,7 +255,7 @@ class Session:
         token = ocpp.IdToken(fact.id_token, fact.kind)
         if state.authorized and state.token == token:
             if state.transaction_open:
-                self._end_with("StopAuthorized", "Local")
+                self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
             else:
                 self._forget_token()
             return ()
@@ -280,7 +285,7 @@ class Session:
         """A vehicle that cannot be talked to gets no power; it may match again."""
         state = self.state
         if state.hlc is Hlc.LINKED:
-            self._end_with("EVCommunicationLost", "Other")
+            self._end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.OTHER)
             self._cut()
             state.power_wanted = False
             state.hlc = Hlc.SOUGHT
@@ -318,9 +323,9 @@ class Session:
         if fact.reason is secc.EndReason.PAUSED:
             return
         if fact.reason is secc.EndReason.TERMINATED:
-            self._end_with("ChargingStateChanged", "StoppedByEV")
+            self._end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
         else:
-            self._end_with("EVCommunicationLost", "Other")
+            self._end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.OTHER)
             yield effects.ReportProblem(fact)
         self._cut()
         over = state.ending is not None or fact.reason in (secc.EndReason.TERMINATED, secc.EndReason.REFUSED)
@@ -350,7 +355,7 @@ class Session:
             elif state.spent:
                 state.spent = False
             if state.transaction_open:
-                yield effects.UpdateTransaction("Authorized", state.charging_state, fact.token)
+                yield effects.UpdateTransaction(TriggerReason.AUTHORIZED, state.charging_state, fact.token)
         elif fact.token.kind == "eMAID":
             state.authorization = _refusal(fact.answer)
         else:
@@ -365,15 +370,15 @@ class Session:
 
     def _remote_stop(self, fact: ocpp.RemoteStop) -> None:
         if fact.transaction_id == self.state.transaction_id:
-            self._end_with("RemoteStop", "Remote")
+            self._end_with(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
 
     def _token_deauthorized(self, fact: ocpp.TokenDeauthorized) -> None:
         if fact.transaction_id == self.state.transaction_id:
-            self._end_with("Deauthorized", "DeAuthorized")
+            self._end_with(TriggerReason.DEAUTHORIZED, StoppedReason.DEAUTHORIZED)
 
     def _reset_requested(self, fact: ocpp.ResetRequested) -> None:
         if fact.immediate:
-            self._end_with("ResetCommand", "ImmediateReset")
+            self._end_with(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET)
 
     def _availability_changed(self, fact: ocpp.AvailabilityChanged) -> None:
         """OCPP lets a running transaction end first."""
@@ -398,7 +403,7 @@ class Session:
             site_a=limit.get("site_a", state.limits.site_a),
         )
         if state.transaction_open and state.limits.offer_a != before:
-            yield effects.UpdateTransaction("ChargingRateChanged", state.charging_state)
+            yield effects.UpdateTransaction(TriggerReason.CHARGING_RATE_CHANGED, state.charging_state)
 
     def _transaction_opened(self, fact: TransactionOpened) -> None:
         self.state.transaction_id = fact.transaction_id
@@ -410,9 +415,9 @@ def _refusal(answer: ocpp.AuthorizeAnswer) -> secc.Authorization:
     return _CERTIFICATE_ANSWERS.get(answer.certificate_status or "", secc.Authorization.REJECTED)
 
 
-_TRIGGERS: dict[type, str] = {
-    hal.PluggedIn: "CablePluggedIn",
-    AuthorizationAnswered: "Authorized",
+_TRIGGERS: dict[type, TriggerReason] = {
+    hal.PluggedIn: TriggerReason.CABLE_PLUGGED_IN,
+    AuthorizationAnswered: TriggerReason.AUTHORIZED,
 }
 """OCPP TriggerReasonEnumType by the fact that starts or moves a transaction; ChargingStateChanged for the rest."""
 

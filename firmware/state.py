@@ -5,7 +5,7 @@ from enum import Enum
 
 from firmware.limits import Limits
 from hal.ports import Contactor, Fault, Severity
-from ocpp_client.ports import IdToken
+from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TriggerReason
 from secc.ports import Authorization, PaymentOption
 
 
@@ -21,8 +21,8 @@ class Hlc(Enum):
 class Ending:
     """Why the transaction is to end, in OCPP's words, and when patience with the vehicle is over (monotonic)."""
 
-    trigger_reason: str
-    stopped_reason: str
+    trigger_reason: TriggerReason
+    stopped_reason: StoppedReason
     deadline_s: float
 
 
@@ -56,7 +56,7 @@ class State:
 
     transaction_id: str = ""
     transaction_open: bool = False
-    charging_state: str = "Idle"
+    charging_state: ChargingState = ChargingState.IDLE
     has_charged: bool = False
     ending: Ending | None = None
     cut: bool = False
