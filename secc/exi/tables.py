@@ -1,0 +1,101 @@
+"""The grammar of a namespace as plain tuples, which the Python codec and the C one both run on.
+
+state       (width, mask, productions, codes)
+            width: bits of the event code, plus one where the state follows a value: the end of that element.
+            A code with that bit set is beyond the productions, so one look-up checks both.
+            codes: name, or "" for the end, -> event code; None where trying the productions in turn is as quick
+production  (event, name, value, start, following, limit, exhausted)
+            value: of a VALUE; start: number of the first state of a NODE
+            following, exhausted: numbers of states; limit: 0, or how often the name may occur
+value       (kind, width, mask, greatest, table, facets)
+            width: bits of the first read, among them the start of the characters where an element holds the value
+            greatest: the greatest first read that is no deviation
+            table: what the index means, for kind TABLE
+facets      (codes, low, high, python): what may be written
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import NamedTuple, TypeAlias
+
+from secc.exi.errors import ExiError, Reason
+from secc.exi.grammar import NOTHING, REFUSED, Grammar, Production, State
+from secc.exi.namespaces import Namespace
+from secc.exi.values import TABLE, TEXT, ValueType
+from secc.exi.xsd import read
+
+Facets: TypeAlias = tuple[Mapping[object, int] | None, int, int, type]
+ValueRow: TypeAlias = tuple[int, int, int, int, Sequence[object], Facets]
+ProductionRow: TypeAlias = tuple[int, str, ValueRow, int, int, int, int]
+StateRow: TypeAlias = tuple[int, int, tuple[ProductionRow, ...], Mapping[str, int] | None]
+
+MANY_PRODUCTIONS = 4
+
+
+class Tables(NamedTuple):
+    states: tuple[StateRow, ...]
+    document: int
+    fragment: int
+
+
+@cache
+def tables(namespace: str) -> Tables:
+    """Compiled on first use. Raises ExiError for a namespace that is not one of ours, SchemaError for a bad XSD."""
+    try:
+        known = Namespace(namespace)
+    except ValueError:
+        raise ExiError(Reason.NAMESPACE, f"no schema for namespace {namespace!r}") from None
+    grammar = Grammar(read(known))
+    numbering = _Numbering()
+    document, fragment = numbering.number(grammar.document), numbering.number(grammar.fragment)
+    return Tables(numbering.rows(), document, fragment)
+
+
+class _Numbering:
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, bool], int] = {}
+        self._waiting: list[tuple[State, bool]] = []
+        self._values: dict[tuple[int, bool], tuple[ValueType, ValueRow]] = {}
+
+    def number(self, state: State, after_value: bool = False) -> int:
+        key = (id(state), after_value)
+        if key not in self._numbers:
+            self._numbers[key] = len(self._numbers)
+            self._waiting.append((state, after_value))
+        return self._numbers[key]
+
+    def rows(self) -> tuple[StateRow, ...]:
+        rows: list[StateRow] = []
+        for state, after_value in self._waiting:  # grows while it is walked
+            rows.append(self._state(state, after_value))
+        return tuple(rows)
+
+    def _state(self, state: State, after_value: bool) -> StateRow:
+        productions = state.productions()
+        width = max(len(productions) - 1 + state.escapes, 0).bit_length() + after_value
+        return width, (1 << width) - 1, tuple(map(self._production, productions)), _codes(productions)
+
+    def _production(self, production: Production) -> ProductionRow:
+        content = production.content
+        value = self._value(content if isinstance(content, ValueType) else TEXT, production.element)
+        start = self.number(content if isinstance(content, State) else NOTHING)
+        following = self.number(production.following or NOTHING, production.element)
+        exhausted = self.number(production.exhausted or NOTHING, production.element)
+        return production.event, production.name, value, start, following, production.limit, exhausted
+
+    def _value(self, value: ValueType, element: bool) -> ValueRow:
+        key = (id(value), element)
+        if key not in self._values:
+            width = value.bits + element
+            greatest = len(value.table) - 1 if value.kind == TABLE else (1 << value.bits) - 1
+            facets = (value.codes, value.low, value.high, value.python)
+            self._values[key] = value, (value.kind, width, (1 << width) - 1, greatest, value.table, facets)
+        return self._values[key][1]
+
+
+def _codes(productions: Sequence[Production]) -> Mapping[str, int] | None:
+    if len(productions) <= MANY_PRODUCTIONS or any(production.limit for production in productions):
+        return None
+    return {found.name: code for code, found in enumerate(productions) if found.event != REFUSED}

@@ -1,0 +1,130 @@
+"""Reads the XSDs of one namespace: names resolved, imports followed, nothing fetched.
+
+The schemas are ISO's and W3C's, so they are read from the installed iso15118 package, which is located, not imported.
+ElementTree's parser loads no external DTD and resolves no external entity; the files' own size is bounded here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeAlias
+from xml.etree.ElementTree import Element, ParseError, iterparse
+
+from secc.exi.errors import Reason, SchemaError
+from secc.exi.namespaces import ROOT_SCHEMA, Namespace
+
+XS = "{http://www.w3.org/2001/XMLSchema}"
+MAX_SCHEMA_BYTES = 1 << 18
+_REFERENCES = ("type", "ref", "base", "substitutionGroup")
+
+# (local name, namespace): this order is the order in which EXI sorts names.
+QName: TypeAlias = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Schema:
+    """All declarations an EXI processor sees for one namespace, its imports included.
+
+    In every node the attributes type, ref, base and substitutionGroup hold "{namespace}name" instead of "prefix:name",
+    and element and attribute declarations carry their own in "qname".
+    """
+
+    elements: dict[str, Element] = field(default_factory=dict)
+    types: dict[str, Element] = field(default_factory=dict)
+    substitutes: dict[str, list[str]] = field(default_factory=dict)
+    declarations: list[Element] = field(default_factory=list)
+    attributes: set[QName] = field(default_factory=set)
+
+    def add(self, document: Element) -> None:
+        for node in document:
+            if node.tag == XS + "element":
+                name = node.attrib["qname"]
+                self.elements[name] = node
+                if head := node.get("substitutionGroup"):
+                    self.substitutes.setdefault(head, []).append(name)
+            elif node.tag in (XS + "complexType", XS + "simpleType"):
+                self.types[f"{{{document.attrib['targetNamespace']}}}{node.attrib['name']}"] = node
+        for node in document.iter():
+            if "qname" in node.attrib:
+                if node.tag == XS + "element":
+                    self.declarations.append(node)
+                else:
+                    self.attributes.add(split(node.attrib["qname"]))
+
+
+def split(name: str) -> QName:
+    """ "{namespace}local" as (local, namespace)."""
+    namespace, _, local = name[1:].rpartition("}")
+    return local, namespace
+
+
+@cache
+def schema_folder() -> Path:
+    spec = find_spec("iso15118")
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(location) / "shared" / "schemas"
+        if folder.is_dir():
+            return folder
+    raise SchemaError(Reason.SCHEMA, "the iso15118 package with its schemas is not installed")
+
+
+def read(namespace: Namespace) -> Schema:
+    """The schema set of `namespace`. Raises SchemaError."""
+    schema = Schema()
+    waiting = [schema_folder() / ROOT_SCHEMA[namespace]]
+    seen = set(waiting)
+    while waiting:
+        path = waiting.pop()
+        document, imports = _document(path)
+        schema.add(document)
+        fresh = [found for found in imports if found not in seen]
+        seen.update(fresh)
+        waiting.extend(fresh)
+    return schema
+
+
+@cache
+def _document(path: Path) -> tuple[Element, list[Path]]:
+    root, prefixes = _parse(path)
+    target = root.attrib["targetNamespace"]
+    qualified = {kind: root.get(f"{kind}FormDefault") == "qualified" for kind in ("element", "attribute")}
+    toplevel = {id(node) for node in root}
+    for node in root.iter():
+        for key in _REFERENCES:
+            if (reference := node.get(key)) is not None:
+                prefix, _, local = reference.rpartition(":")
+                node.set(key, f"{{{prefixes.get(prefix, '')}}}{local}")
+        if "name" in node.attrib and node.tag in (XS + "element", XS + "attribute"):
+            kind = node.tag.removeprefix(XS)
+            in_target = id(node) in toplevel or qualified[kind]
+            node.set("qname", f"{{{target if in_target else ''}}}{node.attrib['name']}")
+    imports = [_located(path, node.attrib["schemaLocation"]) for node in root.findall(XS + "import")]
+    return root, imports
+
+
+def _parse(path: Path) -> tuple[Element, dict[str, str]]:
+    prefixes: dict[str, str] = {}
+    try:
+        if path.stat().st_size > MAX_SCHEMA_BYTES:
+            raise SchemaError(Reason.SCHEMA, f"{path.name} is larger than {MAX_SCHEMA_BYTES} bytes")
+        with path.open("rb") as file:
+            root = None
+            for event, found in iterparse(file, events=("start-ns", "start")):
+                if event == "start-ns":
+                    prefixes[found[0]] = found[1]
+                elif root is None:
+                    root = found
+    except (OSError, ParseError) as error:
+        raise SchemaError(Reason.SCHEMA, f"{path.name}: {error}") from error
+    if root is None or root.tag != XS + "schema" or "targetNamespace" not in root.attrib:
+        raise SchemaError(Reason.SCHEMA, f"{path.name} is not an XML schema")
+    return root, prefixes
+
+
+def _located(importer: Path, location: str) -> Path:
+    """The DIN and -20 schemas import the signature schema from a folder where it is not: take the one above."""
+    beside = (importer.parent / location).resolve()
+    return beside if beside.exists() else (importer.parent.parent / Path(location).name).resolve()
