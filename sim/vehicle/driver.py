@@ -1,0 +1,145 @@
+"""One visit of a vehicle: plug in, pilot, SLAC, session, unplug; the driver's RFID card beside it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from iso15118.shared.iexi_codec import IEXICodec
+
+from sim.vehicle import evcc, iec
+from sim.vehicle.controller import ChargeGoal
+from sim.vehicle.current import Demand, duty_limit_a, is_digital
+from sim.vehicle.evcc import Ending, EvccOptions, SessionEnd
+from sim.vehicle.log import EventLog
+from sim.vehicle.onboard import OnboardCharger
+from sim.vehicle.ports import Cable, Levels, pwm_percent
+from sim.vehicle.verdict import ExitCode, Verdict
+
+log = logging.getLogger(__name__)
+
+UNLOCK_S = 10.0
+CONTACTOR_S = 5.0
+
+
+class Kind(StrEnum):
+    ISO2_AC_PNC = "iso2-ac-pnc"
+    ISO2_AC_EIM = "iso2-ac-eim"
+    IEC = "iec"
+
+
+@dataclass(frozen=True, slots=True)
+class Swipe:
+    """The driver holds a card to the reader, so long after plugging in."""
+
+    id_token: str
+    after_s: float
+    kind: str = "ISO14443"
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """What is driven up to the station."""
+
+    kind: Kind
+    interface: str
+    pki: Path
+    tls: bool
+    demand: Demand
+    goal: ChargeGoal
+    loop_delay_s: float
+    emaid: str | None = None
+    swipe: Swipe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """How a vehicle talks at a high level; a plain one needs none of it."""
+
+    match: Callable[[str], Awaitable[None]]
+    """Runs the vehicle's side of SLAC on an interface; returns once matched."""
+    codec: Callable[[], IEXICodec]
+
+
+async def visit(vehicle: Vehicle, cable: Cable, means: Means, events: EventLog) -> Verdict:
+    """The whole visit. The vehicle is unplugged at its end, whatever happened; cancel it to drive off."""
+    charger = OnboardCharger(cable, events, vehicle.demand)
+    await cable.set_cp("B")
+    events.write("plugged")
+    try:
+        async with asyncio.TaskGroup() as beside:
+            tasks = [beside.create_task(charger.run())]
+            if vehicle.swipe is not None:
+                tasks.append(beside.create_task(_swipe(vehicle.swipe, cable, events)))
+            verdict = await _session(vehicle, cable, means, charger, events)
+            for task in tasks:
+                task.cancel()
+        return verdict
+    finally:
+        await _leave(cable, charger, events)
+
+
+async def _session(vehicle: Vehicle, cable: Cable, means: Means, charger: OnboardCharger, events: EventLog) -> Verdict:
+    if vehicle.kind is Kind.IEC:
+        return await iec.charge(cable, charger, vehicle.goal, events)
+    await _wait_for_pwm(cable)
+    await means.match(vehicle.interface)
+    options = EvccOptions(
+        interface=vehicle.interface,
+        pki=vehicle.pki,
+        tls=vehicle.tls,
+        contract=vehicle.kind is Kind.ISO2_AC_PNC,
+        goal=vehicle.goal,
+        loop_delay_s=vehicle.loop_delay_s,
+        emaid=vehicle.emaid,
+    )
+    end = await evcc.charge(options, means.codec(), charger, events)
+    return _judge(end, charger)
+
+
+def _judge(end: SessionEnd, charger: OnboardCharger) -> Verdict:
+    if end.ending is Ending.REFUSED:
+        return Verdict(ExitCode.REFUSED, f"refused: {end.detail}")
+    if end.ending is not Ending.STOPPED:
+        return Verdict(ExitCode.FAILED, f"{end.ending.value}: {end.detail}")
+    if not charger.drew:
+        return Verdict(ExitCode.FAILED, "the session ended in order, but no current ever flowed")
+    return Verdict(ExitCode.AS_EXPECTED, "charged")
+
+
+async def _wait_for_pwm(cable: Cable) -> None:
+    """5 %, or a nominal duty, at which ISO 15118-3 lets a vehicle try to talk as well."""
+    while True:
+        try:
+            await cable.wait_for(_offers_anything, UNLOCK_S)
+        except TimeoutError:
+            log.info("no PWM yet")
+        else:
+            return
+
+
+def _offers_anything(levels: Levels) -> bool:
+    duty_percent = pwm_percent(levels)
+    return is_digital(duty_percent) or duty_limit_a(duty_percent) > 0
+
+
+async def _swipe(swipe: Swipe, cable: Cable, events: EventLog) -> None:
+    await asyncio.sleep(swipe.after_s)
+    await cable.swipe(swipe.id_token, swipe.kind)
+    events.write("swiped", id_token=swipe.id_token)
+
+
+async def _leave(cable: Cable, charger: OnboardCharger, events: EventLog) -> None:
+    """No current, state B, and the plug out as soon as the socket lets it go.
+
+    A driver whose plug stays locked pulls in vain; here the plug comes out after UNLOCK_S, and the log tells.
+    """
+    await charger.stopped()
+    try:
+        await cable.wait_for(lambda levels: not levels.locked and levels.contactor == "open", UNLOCK_S)
+    except TimeoutError:
+        events.write("still_locked", contactor=cable.levels.contactor)
+    await cable.set_cp("A")
+    events.write("unplugged")
