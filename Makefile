@@ -1,0 +1,41 @@
+# `make demo` shows a car charging; `make test` runs every gate and every test. Both set up what they need.
+
+VEHICLE ?= iso2-ac-pnc
+PYTHON = .venv/bin/python
+
+.PHONY: demo test setup style types floors tests fuzz lock clean
+
+demo: setup
+	@$(PYTHON) -m sim.demo --vehicle $(VEHICLE)
+
+test: style types floors tests fuzz
+
+setup:
+	@deploy/develop
+
+style: setup
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+
+types: setup
+	$(PYTHON) -m mypy
+
+floors: setup
+	.venv/bin/lint-imports --no-cache
+
+tests: setup
+	$(PYTHON) -m pytest --cov --cov-report=term:skip-covered
+
+fuzz: setup
+	$(PYTHON) -m tests.fuzz --seconds 20
+
+# The lock names versions and hashes, no addresses. The board's image and this checkout are built from the same versions.
+lock:
+	.venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links pyproject.toml -o deploy/requirements.txt
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links -c deploy/requirements.txt --group dev pyproject.toml \
+		-o tests/requirements.txt
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,0 +1,246 @@
+"""One EVSE: takes facts in their order, feeds its session, carries out the effects. No protocol knowledge.
+
+One consumer and one queue give the facts of board, vehicle and operator a total order. A full queue means that
+something floods or that the loop hangs: the EVSE gives up and its supervisor starts it again, safe.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from firmware import config, effects
+from firmware.effects import Effect
+from firmware.facts import Fact
+from firmware.ports import Operator, SeccControl
+from firmware.session import Session
+from hal.faults import severity_of
+from hal.ports import (
+    BoardFault,
+    BoardSupport,
+    BoardUnavailable,
+    Contactor,
+    CpState,
+    Fault,
+    MeterSampled,
+    PlcLink,
+    PluggedIn,
+)
+from hal.quantities import EvseId, MeterReading
+from ocpp_client.ports import StoppedReason, TriggerReason
+from secc.ports import StationView
+
+QUEUE_LENGTH = 1000
+"""Facts waiting; a busy V2G session makes fewer than a hundred a second."""
+
+TICK_S = 0.25
+"""How often the loop shows that it lives when nothing happens."""
+
+ALIVE_S = 1.5
+"""A loop that has not turned for so long lets the board's permission expire."""
+
+
+class Overrun(Exception):
+    """The EVSE did not keep up with its facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What observers see: one fact with the ids of its session."""
+
+    evse: EvseId
+    fact: Fact
+    v2g_session_id: str
+    transaction_id: str
+    at_s: float
+    wall_time: datetime
+
+
+Observer = Callable[[Observation], None]
+
+
+class Evse:
+    """`report` is how facts come in, on the main loop; other threads go through `call_soon_threadsafe`."""
+
+    def __init__(
+        self,
+        settings: config.Evse,
+        make_session: Callable[[], Session],
+        operator: Operator,
+        observers: Sequence[Observer],
+        clock: Callable[[], float],
+    ) -> None:
+        self.number = EvseId(settings.id)
+        self._settings = settings
+        self._make_session = make_session
+        self._session = make_session()
+        self._operator = operator
+        self._observers = observers
+        self._clock = clock
+        self._queue: asyncio.Queue[Fact] = asyncio.Queue(QUEUE_LENGTH)
+        self._overrun = False
+        self._turned_at_s = clock()
+        self._log = logging.getLogger(f"evse.{settings.id}")
+        self.board: BoardSupport | None = None
+        self.plc: PlcLink | None = None
+        self.secc: SeccControl | None = None
+        self.view = self._view()
+
+    def report(self, fact: Fact) -> None:
+        try:
+            self._queue.put_nowait(fact)
+        except asyncio.QueueFull:
+            self._overrun = True
+
+    def alive(self) -> bool:
+        """Whether the control loop turned lately: the board's heartbeat depends on it."""
+        return self._clock() - self._turned_at_s < ALIVE_S
+
+    @property
+    def wants_reset(self) -> bool:
+        """Whether a session stands in the way of a restart."""
+        return self._session.state.transaction_open
+
+    async def run(self) -> None:
+        """Feed the session until cancelled. Raises Overrun, or whatever a defect of ours raises."""
+        while True:
+            fact = await self._next()
+            if self._overrun:
+                raise Overrun(f"more than {QUEUE_LENGTH} facts waited")
+            now = self._turned_at_s = self._clock()
+            done = self._session.tick(now) if fact is None else self._take(fact, now)
+            self.perform(done)
+
+    def make_safe(self) -> None:
+        """No power, pilot F, no V2G; a transaction is ended. For the supervisor, when `run` has failed."""
+        assert self.board is not None, "an EVSE runs with its board"
+        self.board.permit_power(False)
+        self.board.signal_error()
+        if self.secc:
+            self.secc.close()
+        if self._session.state.transaction_open:
+            self._operator.end_transaction(
+                self.number, TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, self._meter()
+            )
+
+    def start_anew(self) -> None:
+        """A new session on what the board says now. A vehicle that was charging must be plugged in again."""
+        assert self.board is not None, "an EVSE runs with its board"
+        modem_ready = self._session.state.modem_ready
+        self._session = self._make_session()
+        self._session.state.modem_ready = modem_ready
+        self._queue = asyncio.Queue(QUEUE_LENGTH)
+        self._overrun = False
+        self.board.offer_nothing()
+        with suppress(BoardUnavailable):
+            levels = self.board.snapshot()
+            for fault in levels.faults:
+                self.report(BoardFault(fault, True, severity_of(fault), "still active", self._clock()))
+            if levels.cp in (CpState.B, CpState.C, CpState.D):
+                self.report(PluggedIn(self._clock()))
+
+    async def _next(self) -> Fact | None:
+        deadline = self._session.deadline()
+        wait_s = TICK_S if deadline is None else min(TICK_S, max(0.0, deadline - self._clock()))
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._queue.get()
+        except TimeoutError:
+            return None
+
+    def _take(self, fact: Fact, now: float) -> list[Effect]:
+        done = self._session.feed(fact, now)
+        if isinstance(fact, MeterSampled):
+            self._operator.meter_sampled(self.number, fact.reading)
+        self._observe(fact, now)
+        return done
+
+    def _observe(self, fact: Fact, now: float) -> None:
+        state = self._session.state
+        seen = Observation(self.number, fact, state.v2g_session_id, state.transaction_id, now, datetime.now(UTC))
+        for observer in self._observers:
+            observer(seen)
+
+    def perform(self, todo: Sequence[Effect]) -> None:
+        """Carry out effects in order, then let the SECC see how the station stands now."""
+        self.view = self._view()
+        for effect in todo:
+            self._perform(effect)
+        if todo and self.secc:
+            self.secc.view_changed()
+
+    def _perform(self, effect: Effect) -> None:
+        board, plc, secc, operator = self.board, self.plc, self.secc, self._operator
+        assert board is not None, "an EVSE runs with its board"
+        match effect:
+            case effects.PermitPower(permit):
+                board.permit_power(permit)
+            case effects.OfferNothing():
+                board.offer_nothing()
+            case effects.OfferHlc():
+                board.offer_hlc()
+            case effects.OfferCurrent(limit_a):
+                board.offer_current(limit_a)
+            case effects.SignalError():
+                board.signal_error()
+            case effects.LimitCurrent(limit_a):
+                board.limit_current(limit_a)
+            case effects.LockConnector(lock):
+                board.lock_connector(lock)
+            case effects.ConnectVehicle(connected) if plc:
+                plc.vehicle_connected(connected)
+            case effects.TerminateLink() if plc:
+                plc.terminate()
+            case effects.OpenSecc(ev_mac) if secc:
+                secc.open(ev_mac)
+            case effects.CloseSecc() if secc:
+                secc.close()
+            case effects.Authorize(token, contract):
+                operator.authorize(self.number, token, contract)
+            case effects.StartTransaction(trigger, state, token, remote_start_id):
+                v2g = self._session.state.v2g_session_id
+                operator.start_transaction(self.number, trigger, state, token, self._meter(), v2g, remote_start_id)
+            case effects.UpdateTransaction(trigger, state, token):
+                operator.update_transaction(self.number, trigger, state, token, self._meter())
+            case effects.EndTransaction(trigger, reason):
+                operator.end_transaction(self.number, trigger, reason, self._meter())
+            case effects.ReportStatus(status):
+                operator.connector_status(self.number, status)
+            case effects.ReportProblem(cause):
+                self._log.warning("%s", cause)
+                operator.problem(self.number, cause)
+
+    def _meter(self) -> MeterReading | None:
+        try:
+            return self.board.meter() if self.board else None
+        except BoardUnavailable as error:
+            self._log.warning("a record goes without a meter value: %s", error)
+            return None
+
+    def _view(self) -> StationView:
+        state, settings = self._session.state, self._settings
+        return StationView(
+            evse_id=settings.evse_id,
+            accepts_contract=settings.accepts_contract,
+            accepts_external_payment=settings.accepts_external_payment,
+            phases=settings.phases,
+            nominal_voltage_v=settings.nominal_voltage_v,
+            limit_a=state.limits.offer_a,
+            board_limit_a=state.limits.board_a,
+            authorization=state.authorization,
+            contactor_closed=state.contactor is Contactor.CLOSED,
+            rcd_tripped=Fault.RESIDUAL_CURRENT in state.faults,
+            stop=self._session.stop,
+            meter_id=f"EVSE{settings.id}",
+            meter=self._fresh_meter(),
+            receipt_required=settings.request_metering_receipt,
+        )
+
+    def _fresh_meter(self) -> MeterReading | None:
+        """For the vehicle; that there is none is said once, by the board's own fault."""
+        try:
+            return self.board.meter() if self.board else None
+        except BoardUnavailable:
+            return None

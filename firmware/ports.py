@@ -1,0 +1,73 @@
+"""What an EVSE needs from the two middle floors, as firmware sees them through their loops' threads.
+
+Every method may be called from the main loop and returns at once. What comes of a call comes back as a fact.
+"""
+
+from typing import Protocol
+
+from hal.ports import BoardFault
+from hal.quantities import EvseId, MeterReading
+from ocpp_client.ports import (
+    ChargingState,
+    ConnectorStatus,
+    IdToken,
+    StoppedReason,
+    TriggerReason,
+)
+from secc.ports import Contract, ContractRefused, V2GEnded
+
+
+class SeccControl(Protocol):
+    """One EVSE's SECC."""
+
+    def open(self, ev_mac: bytes) -> None:
+        """D-LINK ready: answer SDP from now on."""
+        ...
+
+    def close(self) -> None:
+        """Take the V2G connection down, answer nothing."""
+        ...
+
+    def view_changed(self) -> None:
+        """A request that waits for the station may look again."""
+        ...
+
+
+class Operator(Protocol):
+    """The operator's side. Calls of one EVSE keep their order."""
+
+    def authorize(self, evse: EvseId, token: IdToken, contract: Contract | None) -> None:
+        """Answers with AuthorizationAnswered."""
+        ...
+
+    def start_transaction(
+        self,
+        evse: EvseId,
+        trigger: TriggerReason,
+        charging_state: ChargingState,
+        token: IdToken | None,
+        meter: MeterReading | None,
+        v2g_session_id: str,
+        remote_start_id: int | None,
+    ) -> None:
+        """Answers with TransactionOpened."""
+        ...
+
+    def update_transaction(
+        self,
+        evse: EvseId,
+        trigger: TriggerReason,
+        charging_state: ChargingState,
+        token: IdToken | None,
+        meter: MeterReading | None,
+    ) -> None: ...
+
+    def end_transaction(
+        self, evse: EvseId, trigger: TriggerReason, reason: StoppedReason, meter: MeterReading | None
+    ) -> None: ...
+
+    def meter_sampled(self, evse: EvseId, reading: MeterReading) -> None: ...
+
+    def connector_status(self, evse: EvseId, status: ConnectorStatus) -> None: ...
+
+    def problem(self, evse: EvseId, cause: BoardFault | ContractRefused | V2GEnded) -> None: ...
