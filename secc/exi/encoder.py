@@ -8,7 +8,7 @@ from typing import Any, Final
 from secc.exi.bits import text_octets, unsigned
 from secc.exi.errors import ExiEncodeError, Reason
 from secc.exi.grammar import END, NODE, VALUE
-from secc.exi.tables import ProductionRow, StateRow, Tables, ValueRow
+from secc.exi.tables import ProductionRow, StateRow, Tables, ValueRow, offered
 from secc.exi.values import INTEGER, STRING, TABLE, UNSIGNED
 
 FLUSH_BITS: Final = 1024
@@ -144,7 +144,7 @@ def _missing(productions: Sequence[ProductionRow], node: dict[str, Any]) -> ExiE
 
 
 def _unplaced(states: Sequence[StateRow], start: int, node: dict[str, Any]) -> ExiEncodeError:
-    known = _offered(states, start)
+    known = {production[1] for production in offered(states, start)}
     unknown = [repr(name) for name in node if name not in known]
     if unknown:
         return ExiEncodeError(Reason.UNKNOWN_KEY, f"no element or attribute {', '.join(unknown)} here")
@@ -154,19 +154,5 @@ def _unplaced(states: Sequence[StateRow], start: int, node: dict[str, Any]) -> E
 def _start(states: Sequence[StateRow], root: int, names: Sequence[str]) -> int:
     """The first state of the element that `names` lead to."""
     for name in names:
-        root = _offered(states, root)[name]
+        root = next(found[3] for found in offered(states, root) if found[1] == name)
     return root
-
-
-def _offered(states: Sequence[StateRow], start: int) -> dict[str, int]:
-    """Every name that can come from `start` on within one element, and the first state of what it contains."""
-    offered: dict[str, int] = {}
-    waiting, seen = [start], {start}
-    while waiting:
-        for event, name, _, first_state, following, _, exhausted in states[waiting.pop()][2]:
-            if event in (VALUE, NODE):
-                offered.setdefault(name, first_state)
-                fresh = {following, exhausted} - seen
-                seen |= fresh
-                waiting += fresh
-    return offered

@@ -21,7 +21,7 @@ from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from secc.exi.errors import ExiError, Reason
-from secc.exi.grammar import NOTHING, REFUSED, Grammar, Production, State
+from secc.exi.grammar import NODE, NOTHING, REFUSED, VALUE, Grammar, Production, State
 from secc.exi.namespaces import Namespace
 from secc.exi.values import TABLE, TEXT, ValueType
 from secc.exi.xsd import read
@@ -99,3 +99,17 @@ def _codes(productions: Sequence[Production]) -> Mapping[str, int] | None:
     if len(productions) <= MANY_PRODUCTIONS or any(production.limit for production in productions):
         return None
     return {found.name: code for code, found in enumerate(productions) if found.event != REFUSED}
+
+
+def offered(states: Sequence[StateRow], start: int) -> list[ProductionRow]:
+    """What can come within one element, from its state `start` on."""
+    found: list[ProductionRow] = []
+    waiting, seen = [start], {start}
+    while waiting:
+        for production in states[waiting.pop()][2]:
+            if production[0] in (VALUE, NODE):
+                found.append(production)
+                fresh = {production[4], production[6]} - seen
+                seen |= fresh
+                waiting += fresh
+    return found
