@@ -18,6 +18,10 @@ class SeccError(Exception):
     """Root of every error of the vehicle side."""
 
 
+class TlsUnavailable(SeccError):
+    """No TLS context can be had now: no key, no certificate, or a TPM that does not answer."""
+
+
 class Authorization(Enum):
     """The operator's word on the vehicle at the connector."""
 
@@ -191,10 +195,19 @@ class ReceiptVerified:
     meter_wh: int
 
 
+@dataclass(frozen=True, slots=True)
+class PausedSession:
+    """A session the vehicle paused: what must outlive the pause, and a power cut, so that it can join again."""
+
+    session_id: str
+    evcc_id: str
+
+
 class EndReason(StrEnum):
     TERMINATED = "session stopped by the vehicle"
     PAUSED = "session paused by the vehicle"
     CONNECTION_LOST = "connection lost"
+    SETUP_TIMEOUT = "no session in time after the link was ready"
     SEQUENCE_TIMEOUT = "no request in time"
     PROTOCOL_ERROR = "protocol error"
     REFUSED = "refused by the station"
@@ -222,6 +235,7 @@ SeccFact = (
     | PowerWanted
     | LimitSent
     | ReceiptVerified
+    | PausedSession
     | V2GEnded
 )
 

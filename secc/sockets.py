@@ -1,0 +1,84 @@
+"""The sockets of one interface: SDP by multicast, TCP on the link-local address. All are bound to the device."""
+
+import socket
+import sys
+from collections.abc import Callable
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from secc.ports import SeccError
+from secc.sdp import MULTICAST_GROUP, PORT
+
+# `address prefix-interface-index prefix-length scope flags name`, one address a line.
+_IF_INET6 = Path("/proc/net/if_inet6")
+_TENTATIVE = 0x40
+_BACKLOG = 4
+
+
+class InterfaceError(SeccError):
+    """The interface is absent or has no usable link-local address."""
+
+
+class LinkSockets:
+    """Opens sockets on `interface` that see traffic of no other one."""
+
+    def __init__(self, interface: str) -> None:
+        self._interface = interface
+
+    def address(self) -> IPv6Address:
+        """The link-local address.
+
+        Raises:
+            InterfaceError: there is none, or duplicate address detection is not through.
+        """
+        try:
+            lines = _IF_INET6.read_text(encoding="ascii").splitlines()
+        except OSError as error:
+            raise InterfaceError(f"IPv6 is off: {error}") from error
+        for line in lines:
+            digits, _index, _length, _scope, flags, name = line.split()
+            address = IPv6Address(bytes.fromhex(digits))
+            if name == self._interface and address.is_link_local and not int(flags, 16) & _TENTATIVE:
+                return address
+        raise InterfaceError(f"{self._interface} has no link-local address")
+
+    def sdp(self) -> socket.socket:
+        """The UDP socket of SDP, member of all nodes on the link.
+
+        Raises:
+            InterfaceError: it can't be had.
+        """
+        return self._open(socket.SOCK_DGRAM, _bind_sdp)
+
+    def listener(self, port: int) -> socket.socket:
+        """A listening TCP socket; port 0 picks one.
+
+        Raises:
+            InterfaceError: it can't be had.
+        """
+        address = self.address()
+
+        def bind(sock: socket.socket, index: int) -> None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((str(address), port, 0, index))
+            sock.listen(_BACKLOG)
+
+        return self._open(socket.SOCK_STREAM, bind)
+
+    def _open(self, kind: socket.SocketKind, bind: Callable[[socket.socket, int], None]) -> socket.socket:
+        sock = socket.socket(socket.AF_INET6, kind)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._interface.encode())
+            bind(sock, socket.if_nametoindex(self._interface))
+        except OSError as error:
+            sock.close()
+            raise InterfaceError(f"{self._interface}: {error}") from error
+        return sock
+
+
+def _bind_sdp(sock: socket.socket, index: int) -> None:
+    sock.bind(("::", PORT, 0, 0))
+    group = socket.inet_pton(socket.AF_INET6, MULTICAST_GROUP) + index.to_bytes(4, sys.byteorder)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)

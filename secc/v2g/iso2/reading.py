@@ -1,0 +1,66 @@
+"""From decoded EXI to a request: header, name, model."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from iso15118.shared.exceptions import V2GMessageValidationError
+from iso15118.shared.messages.iso15118_2 import body
+from iso15118.shared.messages.iso15118_2.body import BodyBase
+from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
+from pydantic import ValidationError
+
+from secc.ports import SeccError
+from secc.v2g.iso2.failures import REQUESTS
+from secc.v2g.iso2.tolerance import repaired
+from secc.v2g.session import Request
+
+# Where the models want hexBinary as text.
+_HEX_ELEMENTS = {"SessionSetupReq": "EVCCID", "MeteringReceiptReq": "SessionID"}
+
+
+class NotARequest(SeccError):
+    """The message is none a vehicle may send, so there is no response to answer it with."""
+
+
+def read(document: Mapping[str, object], arrived_s: float) -> Request:
+    """The request in a decoded V2G_Message. Content the model refuses gives a request with a `fault`.
+
+    Raises:
+        NotARequest: an empty body, a response, or no message of ISO 15118-2.
+    """
+    try:
+        message = cast(Mapping[str, Mapping[str, object]], document["V2G_Message"])
+        header, content = message["Header"], message["Body"]
+        name = next(iter(content), "")
+    except (KeyError, TypeError) as error:
+        raise NotARequest("no V2G message") from error
+    if name not in REQUESTS:
+        raise NotARequest(name or "empty body")
+    elements = cast(Mapping[str, object], content[name])
+    model, fault = _model(name, repaired(name, elements))
+    return Request(
+        name=name,
+        session_id=_hex(header.get("SessionID")),
+        message=model,
+        elements=elements,
+        signature=cast(Mapping[str, object] | None, header.get("Signature")),
+        arrived_s=arrived_s,
+        fault=fault,
+    )
+
+
+def _model(name: str, elements: Mapping[str, object]) -> tuple[BodyBase | None, ResponseCode | None]:
+    model = cast(type[BodyBase], getattr(body, name))
+    values = {key: value for key, value in elements.items() if value is not None}
+    if hex_element := _HEX_ELEMENTS.get(name):
+        values[hex_element] = _hex(values.get(hex_element))
+    try:
+        return model.parse_obj(values), None
+    except V2GMessageValidationError as error:
+        return None, ResponseCode(error.response_code.value)
+    except ValidationError:
+        return None, ResponseCode.FAILED
+
+
+def _hex(value: object) -> str:
+    return value.hex().upper() if isinstance(value, bytes) else ""

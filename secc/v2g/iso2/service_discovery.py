@@ -1,0 +1,57 @@
+"""ServiceDiscovery: which payments and which kinds of charging (clause 8.4.3.3)."""
+
+from dataclasses import replace
+
+from iso15118.shared.messages.enums import AuthEnum, EnergyTransferModeEnum
+from iso15118.shared.messages.iso15118_2.body import ServiceDiscoveryReq, ServiceDiscoveryRes
+from iso15118.shared.messages.iso15118_2.datatypes import (
+    AuthOptionList,
+    ChargeService,
+    ResponseCode,
+    ServiceCategory,
+    ServiceID,
+    ServiceName,
+)
+
+from secc.ports import StationView
+from secc.v2g.models import build
+from secc.v2g.session import Answer, Request, Session, State, Surroundings
+
+
+def handle(request: Request, session: Session, around: Surroundings, _now: float) -> Answer:
+    """Offer what the station can do; filters of the request need no regard, charging is always of interest."""
+    assert isinstance(request.message, ServiceDiscoveryReq)
+    response = build(
+        ServiceDiscoveryRes,
+        ResponseCode=ResponseCode.OK,
+        PaymentOptionList=payment_options(session, around.view),
+        ChargeService=charge_service(around.view),
+    )
+    return Answer(response, replace(session, state=State.SERVICE_SELECTION))
+
+
+def offered_payments(session: Session, view: StationView) -> list[AuthEnum]:
+    """Contract over TLS only [V2G2-635]. The list can't be empty: a vehicle that may pay in no way hears it later."""
+    contract = [AuthEnum.PNC_V2] if session.tls and view.accepts_contract else []
+    external = [AuthEnum.EIM_V2] if view.accepts_external_payment or not contract else []
+    return contract + external
+
+
+def payment_options(session: Session, view: StationView) -> AuthOptionList:
+    return build(AuthOptionList, PaymentOption=offered_payments(session, view))
+
+
+def energy_transfer_modes(view: StationView) -> list[EnergyTransferModeEnum]:
+    single = [EnergyTransferModeEnum.AC_SINGLE_PHASE_CORE]
+    return [EnergyTransferModeEnum.AC_THREE_PHASE_CORE, *single] if view.phases == 3 else single
+
+
+def charge_service(view: StationView) -> ChargeService:
+    return build(
+        ChargeService,
+        ServiceID=ServiceID.CHARGING,
+        ServiceName=ServiceName.CHARGING,
+        ServiceCategory=ServiceCategory.CHARGING,
+        FreeService=False,
+        SupportedEnergyTransferMode={"EnergyTransferMode": energy_transfer_modes(view)},
+    )

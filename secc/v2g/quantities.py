@@ -1,0 +1,30 @@
+"""PhysicalValueType of ISO 15118-2: a 16 bit value and a power of ten from -3 to 3."""
+
+from decimal import ROUND_FLOOR, Decimal
+
+MIN_MULTIPLIER = -3
+MAX_MULTIPLIER = 3
+MAX_VALUE = 32767
+
+
+def physical_value(value: float | Decimal, unit: str) -> dict[str, object]:
+    """`value` exactly where 16 bits allow it; else rounded down, so that no limit is promised that does not hold.
+
+    Vehicles compute with what they are offered: 16 A on three phases of 230 V is 11040 W, not 11.0 kW.
+    """
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    for multiplier in range(MIN_MULTIPLIER, MAX_MULTIPLIER + 1):
+        digits = (exact.scaleb(-multiplier)).to_integral_value(ROUND_FLOOR)
+        if abs(digits) <= MAX_VALUE:
+            return _without_trailing_zeros(int(digits), multiplier, unit)
+    raise OverflowError(f"{value} {unit} is beyond any PhysicalValue")
+
+
+def _without_trailing_zeros(digits: int, multiplier: int, unit: str) -> dict[str, object]:
+    while multiplier < 0 and digits % 10 == 0:
+        digits, multiplier = digits // 10, multiplier + 1
+    return {"Multiplier": multiplier, "Unit": unit, "Value": digits}
+
+
+def decimal_value(value: int, multiplier: int) -> Decimal:
+    return Decimal(value).scaleb(multiplier)

@@ -1,0 +1,124 @@
+"""The values every handler works on. A session is never changed; a handler returns the next one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from iso15118.shared.messages.iso15118_2.body import BodyBase
+from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
+
+from secc.ports import Certificates, Contract, EndReason, PausedSession, PaymentOption, SeccFact, StationView
+
+SESSION_ID_BYTES = 8
+CHALLENGE_BYTES = 16
+ENTROPY_BYTES = SESSION_ID_BYTES + CHALLENGE_BYTES
+
+
+class State(Enum):
+    """What the SECC waits for, by ISO 15118-2 clause 8.8.4."""
+
+    SESSION_SETUP = "SessionSetup"
+    SERVICE_DISCOVERY = "ServiceDiscovery"
+    SERVICE_SELECTION = "ServiceSelection"
+    PAYMENT_DETAILS = "PaymentDetails"
+    AUTHORIZATION = "Authorization"
+    CHARGE_PARAMETER_DISCOVERY = "ChargeParameterDiscovery"
+    POWER_DELIVERY = "PowerDelivery"
+    CHARGING = "Charging"
+    METERING_RECEIPT = "MeteringReceipt"
+    SESSION_STOP = "SessionStop"
+    ENDED = "Ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The schedule a vehicle was given. It holds until the next ChargeParameterDiscoveryRes, whatever the limit is."""
+
+    tuple_id: int
+    p_max_w: Decimal
+    limit_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class SentMeter:
+    """MeterInfo and tuple as a ChargingStatusRes carried them, to compare a receipt with."""
+
+    tuple_id: int
+    meter_info: Mapping[str, object]
+    meter_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One V2G communication session. Times are monotonic seconds."""
+
+    state: State = State.SESSION_SETUP
+    tls: bool = False
+    paused: PausedSession | None = None
+    session_id: str = ""
+    evcc_id: str = ""
+
+    payment: PaymentOption | None = None
+    contract: Contract | None = None
+    leaf_der: bytes = b""
+    challenge: bytes = b""
+    signature_verified: bool = False
+
+    energy_transfer_mode: str = ""
+    offer: Offer | None = None
+    limit_sent_a: float | None = None
+    power_wanted: bool = False
+
+    waiting_since_s: float | None = None
+    """When the loop the vehicle is in (Authorization) or the wait of its request (PowerDelivery) began."""
+    renegotiation_asked_s: float | None = None
+    receipt_asked_s: float | None = None
+    sent_meter: SentMeter | None = None
+
+    end: EndReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as it arrived: the model, and the decoded elements it was made of, for its signature."""
+
+    name: str
+    session_id: str
+    message: BodyBase | None
+    """None where the model refused the content; `fault` then says how to answer."""
+    elements: Mapping[str, object]
+    signature: Mapping[str, object] | None
+    arrived_s: float
+    fault: ResponseCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """All a handler may know of the world beside its session. `entropy` is fresh in each."""
+
+    view: StationView
+    certificates: Certificates
+    wall_time: datetime
+    entropy: bytes
+
+    @property
+    def unix_time(self) -> int:
+        return int(self.wall_time.timestamp())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler made of a request. A response of None means "not yet": ask again when the station has changed."""
+
+    response: BodyBase | None
+    session: Session
+    facts: tuple[SeccFact, ...] = ()
+    retry_s: float = 0.0
+    """With "not yet": when the handler must be asked again at the latest."""
+    detail: str = ""
+    """Of a refusal: why, beyond its response code."""
+
+
+Handler = Callable[[Request, Session, Surroundings, float], Answer]
