@@ -1,0 +1,45 @@
+"""How severe each fault is, by one table; what is not named there stops charging in order."""
+
+from hal.ports import WARNINGS, BoardFault, Fault, Severity
+
+EMERGENCIES = frozenset(
+    {
+        Fault.GROUND_FAILURE,
+        Fault.OVER_CURRENT_FAILURE,
+        Fault.OVER_VOLTAGE,
+        Fault.EMERGENCY_STOP,
+        Fault.PILOT_FAULT,
+        Fault.EVSE_CONTACTOR_FAULT,
+        Fault.DIODE_FAULT,
+        Fault.RESIDUAL_CURRENT,
+        Fault.COMMUNICATION_FAULT,
+    }
+)
+"""The contactor opens at once: the protection itself, or our knowledge of the pilot or the contactor, is in doubt."""
+
+
+def severity_of(fault: Fault) -> Severity:
+    if fault in WARNINGS:
+        return Severity.WARNING
+    return Severity.EMERGENCY if fault in EMERGENCIES else Severity.STOP
+
+
+class ActiveFaults:
+    """The faults that stand, and a fact for each that comes or goes."""
+
+    def __init__(self) -> None:
+        self._active: dict[Fault, str] = {}
+
+    def __contains__(self, fault: Fault) -> bool:
+        return fault in self._active
+
+    @property
+    def active(self) -> frozenset[Fault]:
+        return frozenset(self._active)
+
+    def update(self, standing: dict[Fault, str], now: float) -> list[BoardFault]:
+        """`standing` is everything that is wrong now, with its detail."""
+        gone = [(fault, False, detail) for fault, detail in self._active.items() if fault not in standing]
+        come = [(fault, True, detail) for fault, detail in standing.items() if fault not in self._active]
+        self._active = dict(standing)
+        return [BoardFault(fault, active, severity_of(fault), detail, now) for fault, active, detail in gone + come]
