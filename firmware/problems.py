@@ -42,6 +42,7 @@ _COMPONENTS: dict[Fault, tuple[str, str]] = {
 
 _V2G_CODES: dict[EndReason, str] = {
     EndReason.CONNECTION_LOST: "V2GConnectionLost",
+    EndReason.SETUP_TIMEOUT: "V2GSetupTimeout",
     EndReason.SEQUENCE_TIMEOUT: "V2GSequenceTimeout",
     EndReason.PROTOCOL_ERROR: "V2GProtocolError",
     EndReason.REFUSED: "V2GRefused",

@@ -322,20 +322,27 @@ class Session:
         state.v2g_session_id = ""
         if fact.reason is secc.EndReason.PAUSED:
             return
+        if fact.reason is not secc.EndReason.TERMINATED:
+            yield effects.ReportProblem(fact)
+        if fact.reason is secc.EndReason.SETUP_TIMEOUT:
+            yield from self._leave_link()  # A modem without an ISO 15118 stack: the pilot alone carries the session.
+            return
         if fact.reason is secc.EndReason.TERMINATED:
             self._end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
         else:
             self._end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.OTHER)
-            yield effects.ReportProblem(fact)
         self._cut()
-        over = state.ending is not None or fact.reason in (secc.EndReason.TERMINATED, secc.EndReason.REFUSED)
-        if over and state.hlc is Hlc.LINKED:
-            state.hlc = Hlc.NONE
-            state.ev_mac = None
-            state.spent = True
-            yield effects.TerminateLink()
+        if state.ending or fact.reason in (secc.EndReason.TERMINATED, secc.EndReason.REFUSED):
+            state.spent = state.plugged
+            yield from self._leave_link()
         if not state.authorized:
             self._forget_token()
+
+    def _leave_link(self) -> Iterable[Effect]:
+        if self.state.hlc is Hlc.LINKED:
+            self.state.hlc = Hlc.NONE
+            self.state.ev_mac = None
+            yield effects.TerminateLink()
 
     # --- The operator's facts ---
 

@@ -285,6 +285,19 @@ def test_a_failed_handshake_may_be_tried_again() -> None:
     assert talk.session.state.hlc is Hlc.LINKED
 
 
+def test_a_modem_without_a_v2g_session_charges_by_the_pilot() -> None:
+    talk = Talk()
+    talk.hears(swipe, AuthorizationAnswered(CARD, YES), plugged_in, link_ready, TransactionOpened("tx-1"))
+    overdue = ended(secc.EndReason.SETUP_TIMEOUT)
+    assert talk.hears(overdue) == [
+        e.OfferCurrent(32.0),
+        e.CloseSecc(),
+        e.PermitPower(True),
+        e.ReportProblem(overdue),
+        e.TerminateLink(),
+    ]
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
