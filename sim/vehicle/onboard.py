@@ -112,7 +112,7 @@ class OnboardCharger:
             return
         self._drawn_a = current_a
         self.drew = self.drew or current_a > 0
-        await self._cable.draw([current_a if phase < self._demand.phases else 0.0 for phase in range(3)])
+        await self._cable.draw(*[current_a if phase < self._demand.phases else 0.0 for phase in range(3)])
         self._log.write("draw", current_a=round(current_a, 2), phases=self._demand.phases)
 
     def _note_levels(self) -> None:

@@ -1,6 +1,6 @@
 """What the vehicle needs of the cable: the parts of the simulated MCU's cable that a car and its driver can reach."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -35,11 +35,13 @@ class Cable(Protocol):
         """A, B, C or D."""
         ...
 
-    async def draw(self, currents_a: Sequence[float]) -> None: ...
+    async def draw(self, *current_a: float) -> None:
+        """Per phase."""
+        ...
 
-    async def swipe(self, id_token: str, kind: str) -> None: ...
+    async def swipe(self, id_token: str, kind: str = ...) -> None: ...
 
-    async def wait_for(self, predicate: Callable[[Levels], bool], timeout_s: float) -> Levels:
+    async def wait_for(self, predicate: Callable[[Levels], bool], timeout_s: float = ...) -> Levels:
         """Raises TimeoutError."""
         ...
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from iso15118.shared.iexi_codec import IEXICodec
 
+from sim.mcu.cable import CableError
 from sim.vehicle import driver, iec
 from sim.vehicle.controller import ChargeGoal
 from sim.vehicle.current import Demand
@@ -162,13 +163,13 @@ async def test_driven_off_in_mid_charge_it_stops_in_order(tmp_path: Path) -> Non
 
 async def test_a_lost_cable_ends_the_visit(tmp_path: Path) -> None:
     class CutCable(FakeCable):
-        async def draw(self, currents_a: Any) -> None:
-            if currents_a[0] > 0:
-                raise ConnectionResetError("cable cut")
-            await super().draw(currents_a)
+        async def draw(self, *current_a: float) -> None:
+            if current_a[0] > 0:
+                raise CableError("cable cut")
+            await super().draw(*current_a)
 
     async with iec_visit(tmp_path, ChargeGoal(charge_s=60.0), cable=CutCable()) as car:
         car.cable.pwm(20.0)
         with pytest.raises(ExceptionGroup) as caught:
             await car.task
-        assert caught.group_contains(ConnectionResetError)
+        assert caught.group_contains(CableError)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 
@@ -36,14 +36,14 @@ class FakeCable:
         self.cp = state
         self.show(contactor="closed" if state == "C" and self.permits else "open")
 
-    async def draw(self, currents_a: Sequence[float]) -> None:
-        self.did.append(("draw", *currents_a))
-        self.currents_a = list(currents_a)
+    async def draw(self, *current_a: float) -> None:
+        self.did.append(("draw", *current_a))
+        self.currents_a = list(current_a)
 
-    async def swipe(self, id_token: str, kind: str) -> None:
+    async def swipe(self, id_token: str, kind: str = "ISO14443") -> None:
         self.did.append(("swipe", id_token, kind))
 
-    async def wait_for(self, predicate: Callable[[FakeLevels], bool], timeout_s: float) -> FakeLevels:
+    async def wait_for(self, predicate: Callable[[FakeLevels], bool], timeout_s: float = 10.0) -> FakeLevels:
         deadline = time.monotonic() + timeout_s
         while not predicate(self.levels):
             if time.monotonic() > deadline:

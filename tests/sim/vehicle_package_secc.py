@@ -1,43 +1,56 @@
 """The iso15118 package's own SECC as a program: a station for the vehicle's tests that is not ours.
 
-`python vehicle_package_secc.py INTERFACE PKI AUTH [--tcp] [--receipts N] [--limits A,B,...] [--stop-after N]`
+`python -m tests.sim.vehicle_package_secc INTERFACE PKI AUTH [options]`
 """
 
 import argparse
 import asyncio
 import json
+import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from iso15118.secc import SECCHandler
-from iso15118.secc.controller.interface import ServiceStatus
+from iso15118.secc.controller.interface import AuthorizationResponse, ServiceStatus
 from iso15118.secc.controller.simulator import SimEVSEController
 from iso15118.secc.secc_settings import Config
 from iso15118.shared.iexi_codec import IEXICodec
 from iso15118.shared.messages.datatypes import PVEVSEMaxCurrent
-from iso15118.shared.messages.enums import AuthEnum, Protocol
+from iso15118.shared.messages.enums import AuthEnum, AuthorizationStatus, Protocol
 from iso15118.shared.settings import SettingKey, load_shared_settings, shared_settings
+
+from sim.vehicle.exi_codec import ExiCodec
 
 
 class Station(SimEVSEController):
-    """Says in each ChargingStatusRes the next of `limits_a`, then the last for ever."""
+    """Says in each ChargingStatusRes the next of `limits_a`, then the last for ever; takes its time to authorise."""
 
-    def __init__(self, limits_a: list[int]) -> None:
+    def __init__(self, limits_a: list[int], authorize_after_s: float) -> None:
         super().__init__()
         self._limits_a = limits_a
+        self._authorize_after_s = authorize_after_s
+        self._first_asked_at_s: float | None = None
 
     async def get_evse_max_current_limit(self) -> PVEVSEMaxCurrent:
         limit_a = self._limits_a.pop(0) if len(self._limits_a) > 1 else self._limits_a[0]
-        return PVEVSEMaxCurrent(multiplier=0, value=limit_a, unit="A")
+        return PVEVSEMaxCurrent.parse_obj({"Multiplier": 0, "Value": limit_a, "Unit": "A"})
+
+    async def is_authorized(self, *identity: Any, **more: Any) -> AuthorizationResponse:
+        self._first_asked_at_s = self._first_asked_at_s or time.monotonic()
+        if time.monotonic() - self._first_asked_at_s < self._authorize_after_s:
+            return AuthorizationResponse(AuthorizationStatus.ONGOING, None)
+        response: AuthorizationResponse = await super().is_authorized(*identity, **more)
+        return response
 
 
-class Receipts(IEXICodec):
-    """Changes the first ChargingStatusRes as the package never does: it asks for receipts, or for the end."""
+class Tampering(IEXICodec):
+    """Says in ChargingStatusRes what the package never does: asks for receipts or for the end, or hangs up."""
 
-    def __init__(self, codec: IEXICodec, receipts: int, stop_after: int | None) -> None:
+    def __init__(self, codec: IEXICodec, options: argparse.Namespace) -> None:
         self._codec = codec
-        self._receipts = receipts
-        self._stop_after = stop_after
+        self._options = options
         self._count = 0
 
     def encode(self, message: str, namespace: str) -> bytes:
@@ -45,28 +58,23 @@ class Receipts(IEXICodec):
         response = document.get("V2G_Message", {}).get("Body", {}).get("ChargingStatusRes")
         if response is not None:
             self._count += 1
-            if self._count <= self._receipts:
-                response["ReceiptRequired"] = True
-                response["MeterInfo"] = {"MeterID": "M1", "MeterReading": 1000 + self._count}
-            if self._stop_after is not None and self._count >= self._stop_after:
-                response["AC_EVSEStatus"]["EVSENotification"] = "StopCharging"
+            self._tamper(response)
         return self._codec.encode(json.dumps(document), namespace)
+
+    def _tamper(self, response: dict[str, Any]) -> None:
+        if self._count <= self._options.receipts:
+            response["ReceiptRequired"] = True
+            response["MeterInfo"] = {"MeterID": "M1", "MeterReading": 1000 + self._count}
+        if self._count >= self._options.stop_after:
+            response["AC_EVSEStatus"]["EVSENotification"] = "StopCharging"
+        if self._count >= self._options.hang_up_after:
+            os._exit(1)
 
     def decode(self, stream: bytes, namespace: str) -> str:
         return self._codec.decode(stream, namespace)
 
     def get_version(self) -> str:
-        return "tapped"
-
-
-def make_codec(name: str) -> IEXICodec:
-    if name == "java":
-        from iso15118.shared.exificient_exi_codec import ExificientEXICodec
-
-        return ExificientEXICodec()
-    from sim.vehicle.exi_codec import SeccExiCodec
-
-    return SeccExiCodec()
+        return str(self._codec.get_version())
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -80,10 +88,9 @@ async def serve(options: argparse.Namespace) -> None:
         supported_auth_options=[AuthEnum[name] for name in options.auth.split(",")],
         allow_cert_install_service=False,
     )
-    controller = Station([int(limit) for limit in options.limits.split(",")])
+    controller = Station([int(limit) for limit in options.limits.split(",")], options.authorize_after_s)
     await controller.set_status(ServiceStatus.STARTING)
-    codec = Receipts(make_codec(options.codec), options.receipts, options.stop_after)
-    await SECCHandler(codec, controller, config).start(options.interface)
+    await SECCHandler(Tampering(ExiCodec(), options), controller, config).start(options.interface)
 
 
 def main() -> None:
@@ -92,12 +99,13 @@ def main() -> None:
     parser.add_argument("pki", type=Path)
     parser.add_argument("auth")
     parser.add_argument("--tcp", action="store_true")
-    parser.add_argument("--receipts", type=int, default=0)
-    parser.add_argument("--stop-after", type=int)
-    parser.add_argument("--limits", default="16")
-    parser.add_argument("--codec", default="ours")
+    parser.add_argument("--limits", default="16", help="EVSEMaxCurrent of each ChargingStatusRes")
+    parser.add_argument("--authorize-after-s", type=float, default=0.0)
+    parser.add_argument("--receipts", type=int, default=0, help="asked for in this many ChargingStatusRes")
+    parser.add_argument("--stop-after", type=int, default=sys.maxsize, metavar="N", help="from the Nth one on")
+    parser.add_argument("--hang-up-after", type=int, default=sys.maxsize, metavar="N")
     asyncio.run(serve(parser.parse_args()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
