@@ -1,0 +1,169 @@
+"""One EVSE's Green PHY link on its own interface: the asyncio driver of `GreenPhy`."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+
+from hal.plc.green_phy import GreenPhy
+from hal.plc.mme import NMK_LENGTH
+from hal.plc.port import InterfaceDown, InterfaceGone, PacketPort, PortError
+from hal.plc.timings import Profile, Timings
+from hal.ports import ModemFault, PlcFact
+from hal.quantities import EvseId
+
+# An interface that is missing or down is looked for this often.
+INTERFACE_POLL_S = 0.25
+_NO_MAC = bytes(6)
+
+
+class GreenPhyLink:
+    """`hal.ports.PlcLink` over a packet socket. One timer serves every deadline of both machines."""
+
+    def __init__(
+        self,
+        interface: str,
+        evse: EvseId,
+        report: Callable[[PlcFact], None],
+        *,
+        profile: Profile = Profile.FIELD,
+        timings: Timings | None = None,
+        attenuation_offset_db: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.interface = interface
+        self._log = logging.getLogger(f"evse.{evse}.plc")
+        self._report = report
+        self._clock = clock
+        self._port: PacketPort | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._is_up: bool | None = None
+        self._port_fault: str | None = None
+        self._connected = False
+        self._settings = (profile, timings, attenuation_offset_db)
+        self.machine = self._new_machine(_NO_MAC)
+
+    async def open(self) -> None:
+        """Start to look for the interface and the modem. Raises nothing: trouble is reported as ModemFault."""
+        self._loop = asyncio.get_running_loop()
+        self._look_at_interface()
+
+    async def close(self) -> None:
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._watch = None
+        self._close_port()
+
+    def vehicle_connected(self, connected: bool) -> None:
+        self._connected = connected
+        self.machine.vehicle_connected(connected, self._clock())
+        self._flush()
+
+    def terminate(self) -> None:
+        self.machine.terminate(self._clock())
+        self._flush()
+
+    # --- the interface ---
+
+    def _new_machine(self, mac: bytes) -> GreenPhy:
+        profile, timings, offset_db = self._settings
+        return GreenPhy(
+            mac,
+            lambda: os.urandom(NMK_LENGTH),
+            profile=profile,
+            timings=timings,
+            attenuation_offset_db=offset_db,
+        )
+
+    def _look_at_interface(self) -> None:
+        self._watch = self._loop.call_later(INTERFACE_POLL_S, self._look_at_interface)
+        port = self._port or self._open_port()
+        if port is None:
+            return
+        up = self._is_running(port)
+        if up and not self._is_up:
+            self._is_up = True
+            self.machine.interface_up(self._clock())
+        elif not up:
+            self._go_down()
+        self._flush()
+
+    def _is_running(self, port: PacketPort) -> bool:
+        try:
+            return port.is_running()
+        except InterfaceGone:
+            self._close_port()
+            return False
+
+    def _close_port(self) -> None:
+        if self._port is not None:
+            self._loop.remove_reader(self._port.fileno())
+            self._port.close()
+            self._port = None
+
+    def _open_port(self) -> PacketPort | None:
+        try:
+            port = PacketPort(self.interface)
+        except PortError as error:
+            if self._port_fault is None:
+                self._port_fault = str(error)
+                self._log.error("%s", error)
+                self._report(ModemFault(self._port_fault, active=True, at_s=self._clock()))
+            return None
+        if self._port_fault is not None:
+            self._report(ModemFault(self._port_fault, active=False, at_s=self._clock()))
+            self._port_fault = None
+        self._port = port
+        self.machine = self._new_machine(port.mac)
+        if self._connected:
+            self.machine.vehicle_connected(True, self._clock())
+        self._loop.add_reader(port.fileno(), self._receive)
+        return port
+
+    def _go_down(self) -> None:
+        if self._is_up is not False:
+            self._is_up = False
+            self.machine.interface_down(self._clock())
+
+    # --- frames and time ---
+
+    def _receive(self) -> None:
+        assert self._port is not None
+        try:
+            for frame in self._port.frames():
+                self.machine.feed(frame, self._clock())
+                self._send()
+        except InterfaceDown:
+            self._go_down()
+        self._flush()
+
+    def _send(self) -> None:
+        for frame in self.machine.take_frames():
+            if self._port is not None:
+                self._port.send(frame)
+
+    def _flush(self) -> None:
+        """Send, report, and set the one timer."""
+        try:
+            self._send()
+        except InterfaceDown:
+            self._go_down()
+            self.machine.take_frames()
+        for fact in self.machine.take_facts():
+            self._report(fact)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.machine.deadline
+        if deadline is not None and self._port is not None:
+            self._timer = self._loop.call_later(max(deadline - self._clock(), 0.0), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self.machine.tick(self._clock())
+        self._flush()
