@@ -10,7 +10,7 @@ from secc.ports import SeccError
 from secc.sdp import MULTICAST_GROUP, PORT
 
 # `address prefix-interface-index prefix-length scope flags name`, one address a line.
-_IF_INET6 = Path("/proc/net/if_inet6")
+_IF_INET6 = Path("/proc/thread-self/net/if_inet6")
 _TENTATIVE = 0x40
 _BACKLOG = 4
 
