@@ -9,6 +9,7 @@ from pathlib import Path
 
 from iso15118.shared.iexi_codec import IEXICodec
 
+from sim.plc.vehicle import MatchResult
 from sim.vehicle import evcc, iec
 from sim.vehicle.controller import ChargeGoal
 from sim.vehicle.current import Demand, duty_limit_a, is_digital
@@ -58,8 +59,8 @@ class Vehicle:
 class Means:
     """How a vehicle talks at a high level; a plain one needs none of it."""
 
-    match: Callable[[str], Awaitable[None]]
-    """Runs the vehicle's side of SLAC on an interface; returns once matched."""
+    match: Callable[[str], Awaitable[MatchResult]]
+    """Runs the vehicle's side of SLAC on an interface; returns once the modems are linked."""
     codec: Callable[[], IEXICodec]
 
 
@@ -85,7 +86,14 @@ async def _session(vehicle: Vehicle, cable: Cable, means: Means, charger: Onboar
     if vehicle.kind is Kind.IEC:
         return await iec.charge(cable, charger, vehicle.goal, events)
     await _wait_for_pwm(cable)
-    await means.match(vehicle.interface)
+    matched = await means.match(vehicle.interface)
+    events.write(
+        "slac_matched",
+        attenuation_db=round(matched.attenuation_db, 1),
+        attempts=matched.attempts,
+        took_s=round(matched.took_s, 3),
+        joined_s=round(matched.joined_s, 3),
+    )
     options = EvccOptions(
         interface=vehicle.interface,
         pki=vehicle.pki,

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from sim.plc.vehicle import HABITS
 from sim.vehicle.controller import ChargeGoal
 from sim.vehicle.current import Demand
 from sim.vehicle.driver import Kind, Swipe, Vehicle
@@ -12,6 +13,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m sim.vehicle", description="One visit of a simulated vehicle.")
     options.add_argument("kind", type=Kind, nargs="?", default=Kind.ISO2_AC_PNC, choices=list(Kind))
     options.add_argument("--interface", required=True, help="the vehicle's modem, as in ev0")
+    options.add_argument("--slac-profile", default="fast", choices=HABITS, help="whose timing it has in SLAC")
     options.add_argument("--cable", required=True, type=Path, help="the Unix socket of the simulated MCU's cable")
     options.add_argument("--pki", type=Path, help="certificates in the layout of the iso15118 package")
     options.add_argument("--log", required=True, type=Path, help="JSON lines are appended here")

@@ -7,11 +7,13 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
+from hal.ports import HalError
 from sim.mcu.cable import CableError
+from sim.plc.ev import MatchFailed
 from sim.vehicle.log import EventLog
 from sim.vehicle.verdict import ExitCode, Verdict
 
-EXPECTED = (OSError, CableError)
+EXPECTED = (OSError, CableError, HalError, MatchFailed)
 """What may happen to a vehicle; anything else is a defect of its own."""
 
 Drive = Callable[[EventLog], Awaitable[Verdict]]

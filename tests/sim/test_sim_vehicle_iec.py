@@ -11,6 +11,7 @@ import pytest
 from iso15118.shared.iexi_codec import IEXICodec
 
 from sim.mcu.cable import CableError
+from sim.plc.vehicle import MatchResult
 from sim.vehicle import driver, iec
 from sim.vehicle.controller import ChargeGoal
 from sim.vehicle.current import Demand
@@ -46,7 +47,7 @@ def no_codec() -> IEXICodec:
     raise AssertionError("a plain car has no EXI")
 
 
-async def no_match(_interface: str) -> None:
+async def no_match(_interface: str) -> MatchResult:
     raise AssertionError("a plain car answers no SLAC")
 
 

@@ -6,6 +6,7 @@
 import sys
 from functools import partial
 
+from sim.plc.vehicle import MatchResult
 from sim.vehicle.driver import Means, visit
 from sim.vehicle.exi_codec import ExiCodec
 from sim.vehicle.options import parser, vehicle_of
@@ -13,8 +14,8 @@ from sim.vehicle.program import run
 from tests.sim.vehicle_fakes import FakeCable
 
 
-async def already_matched(_interface: str) -> None:
-    pass
+async def already_matched(_interface: str) -> MatchResult:
+    return MatchResult(bytes(6), bytes(8), bytes(7), attenuation_db=11.0, attempts=1, took_s=0.1, joined_s=0.2, nmk=b"")
 
 
 def main() -> int:
