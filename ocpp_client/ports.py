@@ -4,7 +4,7 @@ The journal is firmware's; this package says what it must keep. A TransactionEve
 transaction's state are one write, made before the event is sent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,92 @@ class OcppError(Exception):
 
 
 class JournalError(OcppError):
-    """The journal could not write or read; nothing was sent."""
+    """The journal could not write or read; what the call would have stored is not durable."""
+
+
+class TransactionError(OcppError):
+    """A transaction's event does not fit its state: ours to mend, not the peer's."""
+
+
+class TriggerReason(StrEnum):
+    """OCPP TriggerReasonEnumType."""
+
+    AUTHORIZED = "Authorized"
+    CABLE_PLUGGED_IN = "CablePluggedIn"
+    CHARGING_RATE_CHANGED = "ChargingRateChanged"
+    CHARGING_STATE_CHANGED = "ChargingStateChanged"
+    DEAUTHORIZED = "Deauthorized"
+    ENERGY_LIMIT_REACHED = "EnergyLimitReached"
+    EV_COMMUNICATION_LOST = "EVCommunicationLost"
+    EV_CONNECT_TIMEOUT = "EVConnectTimeout"
+    METER_VALUE_CLOCK = "MeterValueClock"
+    METER_VALUE_PERIODIC = "MeterValuePeriodic"
+    TIME_LIMIT_REACHED = "TimeLimitReached"
+    TRIGGER = "Trigger"
+    UNLOCK_COMMAND = "UnlockCommand"
+    STOP_AUTHORIZED = "StopAuthorized"
+    EV_DEPARTED = "EVDeparted"
+    EV_DETECTED = "EVDetected"
+    REMOTE_STOP = "RemoteStop"
+    REMOTE_START = "RemoteStart"
+    ABNORMAL_CONDITION = "AbnormalCondition"
+    SIGNED_DATA_RECEIVED = "SignedDataReceived"
+    RESET_COMMAND = "ResetCommand"
+
+
+class ChargingState(StrEnum):
+    """OCPP ChargingStateEnumType."""
+
+    CHARGING = "Charging"
+    EV_CONNECTED = "EVConnected"
+    SUSPENDED_EV = "SuspendedEV"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    IDLE = "Idle"
+
+
+class StoppedReason(StrEnum):
+    """OCPP ReasonEnumType. LOCAL is what its absence means, and is sent all the same."""
+
+    DEAUTHORIZED = "DeAuthorized"
+    EMERGENCY_STOP = "EmergencyStop"
+    ENERGY_LIMIT_REACHED = "EnergyLimitReached"
+    EV_DISCONNECTED = "EVDisconnected"
+    GROUND_FAULT = "GroundFault"
+    IMMEDIATE_RESET = "ImmediateReset"
+    LOCAL = "Local"
+    LOCAL_OUT_OF_CREDIT = "LocalOutOfCredit"
+    MASTER_PASS = "MasterPass"
+    OTHER = "Other"
+    OVERCURRENT_FAULT = "OvercurrentFault"
+    POWER_LOSS = "PowerLoss"
+    POWER_QUALITY = "PowerQuality"
+    REBOOT = "Reboot"
+    REMOTE = "Remote"
+    SOC_LIMIT_REACHED = "SOCLimitReached"
+    STOPPED_BY_EV = "StoppedByEV"
+    TIME_LIMIT_REACHED = "TimeLimitReached"
+    TIMEOUT = "Timeout"
+
+
+class ConnectorStatus(StrEnum):
+    """OCPP ConnectorStatusEnumType."""
+
+    AVAILABLE = "Available"
+    OCCUPIED = "Occupied"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+class TxPoint(StrEnum):
+    """OCPP TxStartStopPointEnumType, the values of the variables TxStartPoint and TxStopPoint."""
+
+    PARKING_BAY_OCCUPANCY = "ParkingBayOccupancy"
+    EV_CONNECTED = "EVConnected"
+    AUTHORIZED = "Authorized"
+    DATA_SIGNED = "DataSigned"
+    POWER_PATH_CLOSED = "PowerPathClosed"
+    ENERGY_TRANSFER = "EnergyTransfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +160,8 @@ class TransactionState:
     id_token: IdToken | None
     charging_state: str
     started_at: datetime
+    last_event_at: datetime
+    """Wall time of the latest event written: an end after a power cut is never dated before it."""
     last_meter: MeterReading | None
     v2g_session_id: str
     remote_start_id: int | None = None
@@ -104,8 +191,12 @@ class Journal(Protocol):
         """Store a transaction's state alone (its latest meter value)."""
         ...
 
-    async def pending(self) -> Sequence[QueuedMessage]:
-        """All unsent messages, ascending by order."""
+    async def pending(self, after: int = 0, limit: int = 100) -> Sequence[QueuedMessage]:
+        """Unsent messages with an order above `after`, ascending, at most `limit`."""
+        ...
+
+    async def pending_count(self, transaction_id: str | None = None) -> int:
+        """How many messages wait, of one transaction or of all."""
         ...
 
     async def attempted(self, order: int) -> None:
@@ -123,6 +214,49 @@ class Journal(Protocol):
         ...
 
     async def put(self, key: str, value: str | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateId:
+    """One certificate by OCPP's CertificateHashDataType: hex without prefix."""
+
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+    hash_algorithm: str = "SHA256"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledCertificate:
+    """`kind` is a GetCertificateIdUseEnumType; `children` are a chain's sub-CAs."""
+
+    kind: str
+    certificate: CertificateId
+    children: tuple[CertificateId, ...] = ()
+
+
+class CertificateStore(Protocol):
+    """The station's certificates as a CSMS may manage them (M03-M05, A02, A03). Quick, or in a thread of its own."""
+
+    async def installed(self, kinds: Collection[str]) -> Sequence[InstalledCertificate]:
+        """Those of the given kinds; of all when `kinds` is empty."""
+        ...
+
+    async def install(self, kind: str, certificate_pem: str) -> str:
+        """An InstallCertificateStatusEnumType: Accepted, Rejected (not valid) or Failed (not stored)."""
+        ...
+
+    async def delete(self, certificate: CertificateId) -> str:
+        """A DeleteCertificateStatusEnumType: Accepted, Failed or NotFound."""
+        ...
+
+    async def signed(self, chain_pem: str, use: str) -> bool:
+        """Take a signed chain into use (`use`: CertificateSigningUseEnumType); False when it does not fit the key."""
+        ...
+
+    async def signing_request(self, use: str) -> str:
+        """A CSR in PEM for a fresh key of that use."""
+        ...
 
 
 # --- Facts: what the operator side reports upward. ---
@@ -147,13 +281,16 @@ class SchedulePeriod:
 
 @dataclass(frozen=True, slots=True)
 class CsmsLimit:
-    """The composite limit for an EVSE changed: what holds now, and when to ask again (wall time), None for never."""
+    """The composite limit for an EVSE changed, by a CALL or because a period of a profile began or ended.
+
+    EVSE 0 stands for the station: what all EVSEs together may draw (ChargingStationMaxProfile).
+    """
 
     evse_id: EvseId
     limit_a: float | None
     """None: no profile limits the EVSE."""
     received_at_s: float
-    """Monotonic, when the CALL that caused it was read."""
+    """Monotonic, when the CALL that caused it was read, or when the period began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +317,16 @@ class TokenDeauthorized:
 
 @dataclass(frozen=True, slots=True)
 class ResetRequested:
+    """The time has come: at once with `immediate` (end what charges), else once no transaction was open."""
+
     evse_id: EvseId | None
     immediate: bool
 
 
 @dataclass(frozen=True, slots=True)
 class UnlockRequested:
+    """Answer with `OcppStation.unlock_result`; without an answer in time the CSMS hears UnlockFailed."""
+
     evse_id: EvseId
 
 

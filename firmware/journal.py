@@ -1,0 +1,246 @@
+"""The station's memory over power cuts: SQLite in WAL with synchronous FULL, behind one worker thread.
+
+Each method is one transaction, durable when it returns: one fsync. Calls are worked off in the order they were made;
+the operator side's window over the waiting messages relies on it. A database that cannot be read is set aside under
+another name, reported in `set_aside`, and a new one begun: charging goes on.
+"""
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hal.quantities import EvseId, MeterReading
+from ocpp_client.ports import IdToken, JournalError, QueuedMessage, TransactionState
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def _version_1(db: sqlite3.Connection) -> None:
+    # AUTOINCREMENT: an order is never given twice, even after the message that had it is gone.
+    db.execute(
+        "CREATE TABLE message (ord INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, payload TEXT NOT NULL,"
+        " transaction_id TEXT, attempts INTEGER NOT NULL DEFAULT 0)"
+    )
+    db.execute("CREATE INDEX message_transaction ON message (transaction_id)")
+    db.execute(
+        "CREATE TABLE tx (ord INTEGER PRIMARY KEY AUTOINCREMENT, transaction_id TEXT NOT NULL UNIQUE,"
+        " state TEXT NOT NULL)"
+    )
+    db.execute("CREATE TABLE station (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_version_1,)
+"""Step n brings a database of version n to n + 1. Only ever append."""
+
+
+class SqliteJournal:
+    """Implements `ocpp_client.ports.Journal`. Open with `SqliteJournal.open`."""
+
+    def __init__(self, db: sqlite3.Connection, worker: ThreadPoolExecutor, set_aside: Path | None) -> None:
+        self._db = db
+        self._worker = worker
+        self.set_aside = set_aside
+        """Where an unreadable database went when this one was opened, or None."""
+
+    @classmethod
+    async def open(cls, path: Path) -> "SqliteJournal":
+        """Raises JournalError when not even a new database can be made."""
+        worker = ThreadPoolExecutor(1, "journal")
+        try:
+            db, set_aside = await asyncio.get_running_loop().run_in_executor(worker, _open_or_begin_anew, path)
+        except JournalError:
+            worker.shutdown(wait=False)
+            raise
+        return cls(db, worker, set_aside)
+
+    async def close(self) -> None:
+        """What was asked for before is done first."""
+        await self._run(self._db.close)
+        self._worker.shutdown(wait=True)
+
+    # --- The port ---
+
+    async def append(
+        self, action: str, payload_json: str, transaction: TransactionState | None, *, ended: bool = False
+    ) -> int:
+        state = None if transaction is None else dump_state(transaction)
+        transaction_id = None if transaction is None else transaction.transaction_id
+
+        def work() -> int:
+            cursor = self._db.execute(
+                "INSERT INTO message (action, payload, transaction_id) VALUES (?, ?, ?)",
+                (action, payload_json, transaction_id),
+            )
+            if ended:
+                self._db.execute("DELETE FROM tx WHERE transaction_id = ?", (transaction_id,))
+            elif state is not None:
+                self._db.execute(
+                    "INSERT INTO tx (transaction_id, state) VALUES (?, ?)"
+                    " ON CONFLICT (transaction_id) DO UPDATE SET state = excluded.state",
+                    (transaction_id, state),
+                )
+            return int(cursor.lastrowid or 0)
+
+        return await self._commit(work)
+
+    async def note_transaction(self, transaction: TransactionState) -> None:
+        row = (dump_state(transaction), transaction.transaction_id)
+        # UPDATE, not INSERT: a late note must not bring an ended transaction back.
+        await self._commit(lambda: self._db.execute("UPDATE tx SET state = ? WHERE transaction_id = ?", row))
+
+    async def pending(self, after: int = 0, limit: int = 100) -> Sequence[QueuedMessage]:
+        rows = await self._query(
+            "SELECT ord, action, payload, transaction_id, attempts FROM message WHERE ord > ? ORDER BY ord LIMIT ?",
+            (after, limit),
+        )
+        return [QueuedMessage(*row) for row in rows]
+
+    async def pending_count(self, transaction_id: str | None = None) -> int:
+        rows = await self._query(
+            "SELECT count(*) FROM message WHERE ?1 IS NULL OR transaction_id = ?1", (transaction_id,)
+        )
+        return int(rows[0][0])
+
+    async def attempted(self, order: int) -> None:
+        await self._commit(
+            lambda: self._db.execute("UPDATE message SET attempts = attempts + 1 WHERE ord = ?", (order,))
+        )
+
+    async def delivered(self, order: int) -> None:
+        await self._commit(lambda: self._db.execute("DELETE FROM message WHERE ord = ?", (order,)))
+
+    async def open_transactions(self) -> Sequence[TransactionState]:
+        states = []
+        for transaction_id, text in await self._query("SELECT transaction_id, state FROM tx ORDER BY ord", ()):
+            try:
+                states.append(load_state(text))
+            except (ValueError, KeyError, TypeError) as error:
+                log.error("transaction %s in the journal cannot be read: %s", transaction_id, error)
+        return states
+
+    async def get(self, key: str) -> str | None:
+        rows = await self._query("SELECT value FROM station WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
+
+    async def put(self, key: str, value: str | None) -> None:
+        if value is None:
+            await self._commit(lambda: self._db.execute("DELETE FROM station WHERE key = ?", (key,)))
+        else:
+            await self._commit(lambda: self._db.execute("INSERT OR REPLACE INTO station VALUES (?, ?)", (key, value)))
+
+    # --- The worker ---
+
+    async def _query(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        return await self._run(lambda: self._db.execute(statement, values).fetchall())
+
+    async def _commit(self, work: Callable[[], T]) -> T:
+        def committed() -> T:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                return work()
+
+        return await self._run(committed)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+        except (sqlite3.Error, RuntimeError) as error:
+            # RuntimeError: the worker was shut down.
+            raise JournalError(f"{type(error).__name__}: {error}") from error
+
+
+def _open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    try:
+        return _open(path), None
+    except sqlite3.DatabaseError as error:
+        if not path.exists() or (isinstance(error, sqlite3.OperationalError) and "locked" in str(error)):
+            raise JournalError(f"{path}: {error}") from error
+        reason = error
+    aside = _set_aside(path)
+    log.error("the journal %s cannot be read (%s): set aside as %s", path.name, reason, aside.name)
+    try:
+        return _open(path), aside
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # One thread at a time uses it, the worker's; it is opened and closed there too.
+    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("quick_check found damage")
+        _migrate(db)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise sqlite3.DatabaseError(f"schema version {version} is newer than this software")
+    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+        db.execute("BEGIN IMMEDIATE")
+        with db:
+            step(db)
+            db.execute(f"PRAGMA user_version = {number}")
+
+
+def _set_aside(path: Path) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    aside = path.with_name(f"{path.name}.unreadable-{stamp}")
+    try:
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            companion = path.with_name(path.name + suffix)
+            if companion.exists():
+                companion.rename(aside.with_name(aside.name + suffix))
+    except OSError as error:
+        raise JournalError(f"{path}: unreadable and cannot be set aside: {error}") from error
+    return aside
+
+
+def dump_state(state: TransactionState) -> str:
+    raw = asdict(state)
+    raw["started_at"] = state.started_at.isoformat()
+    raw["last_event_at"] = state.last_event_at.isoformat()
+    if state.last_meter is not None:
+        raw["last_meter"]["wall_time"] = state.last_meter.wall_time.isoformat()
+    return json.dumps(raw)
+
+
+def load_state(text: str) -> TransactionState:
+    """Raises ValueError, KeyError or TypeError for what `dump_state` did not write."""
+    raw = json.loads(text)
+    raw["started_at"] = datetime.fromisoformat(raw["started_at"])
+    raw["last_event_at"] = datetime.fromisoformat(raw["last_event_at"])
+    raw["evse_id"] = EvseId(raw["evse_id"])
+    raw["id_token"] = IdToken(**raw["id_token"]) if raw["id_token"] else None
+    raw["last_meter"] = _load_meter(raw["last_meter"]) if raw["last_meter"] else None
+    return TransactionState(**raw)
+
+
+def _load_meter(raw: dict[str, object]) -> MeterReading:
+    current, voltage, wall_time = raw["current_a"], raw["voltage_v"], raw["wall_time"]
+    if not (isinstance(current, list) and isinstance(voltage, list) and isinstance(wall_time, str)):
+        raise TypeError("meter reading")
+    fields = raw | {
+        "current_a": tuple(current),
+        "voltage_v": tuple(voltage),
+        "wall_time": datetime.fromisoformat(wall_time),
+    }
+    return MeterReading(**fields)  # type: ignore[arg-type]  # the fields are those `asdict` wrote

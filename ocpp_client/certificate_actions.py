@@ -1,0 +1,60 @@
+"""Certificates by the CSMS: M03-M05 and A02/A03, over the `CertificateStore` port."""
+
+from ocpp_client.actions import Answer, Handlers, status
+from ocpp_client.ports import CertificateId, CertificateStore, InstalledCertificate
+from ocpp_client.wire import Payload
+
+CHARGING_STATION_CERTIFICATE = "ChargingStationCertificate"
+
+
+class CertificateActions:
+    def __init__(self, store: CertificateStore) -> None:
+        self._store = store
+
+    def handlers(self) -> Handlers:
+        return {
+            "GetInstalledCertificateIds": self.get_installed,
+            "InstallCertificate": self.install,
+            "DeleteCertificate": self.delete,
+            "CertificateSigned": self.signed,
+        }
+
+    async def get_installed(self, request: Payload, _at_s: float) -> Answer:
+        found = await self._store.installed(request.get("certificateType", ()))
+        if not found:
+            return status("NotFound")
+        return Answer({"status": "Accepted", "certificateHashDataChain": [_chain(item) for item in found]})
+
+    async def install(self, request: Payload, _at_s: float) -> Answer:
+        return status(await self._store.install(request["certificateType"], request["certificate"]))
+
+    async def delete(self, request: Payload, _at_s: float) -> Answer:
+        data = request["certificateHashData"]
+        certificate = CertificateId(
+            issuer_name_hash=data["issuerNameHash"],
+            issuer_key_hash=data["issuerKeyHash"],
+            serial_number=data["serialNumber"],
+            hash_algorithm=data["hashAlgorithm"],
+        )
+        return status(await self._store.delete(certificate))
+
+    async def signed(self, request: Payload, _at_s: float) -> Answer:
+        use = request.get("certificateType", CHARGING_STATION_CERTIFICATE)
+        fits = await self._store.signed(request["certificateChain"], use)
+        return status("Accepted") if fits else status("Rejected", "InvalidCertificate")
+
+
+def _chain(item: InstalledCertificate) -> Payload:
+    chain: Payload = {"certificateType": item.kind, "certificateHashData": _hashes(item.certificate)}
+    if item.children:
+        chain["childCertificateHashData"] = [_hashes(child) for child in item.children[:4]]
+    return chain
+
+
+def _hashes(certificate: CertificateId) -> Payload:
+    return {
+        "hashAlgorithm": certificate.hash_algorithm,
+        "issuerNameHash": certificate.issuer_name_hash,
+        "issuerKeyHash": certificate.issuer_key_hash,
+        "serialNumber": certificate.serial_number,
+    }

@@ -1,0 +1,87 @@
+"""Smart charging: the CSMS's four messages about charging profiles (K01, K08-K10)."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from ocpp_client.actions import Answer, Handlers, SendLater, accepted, status
+from ocpp_client.profiles import Installed, ProfileRefused, Profiles
+from ocpp_client.wire import Payload
+
+PROFILES_PER_REPORT = 5
+MAX_COMPOSITE_S = 366 * 86400
+
+
+class ChargingActions:
+    """`changed` is called with the time a CALL was read when what holds may have changed."""
+
+    def __init__(
+        self,
+        profiles: Profiles,
+        now_utc: Callable[[], datetime],
+        changed: Callable[[float], None],
+        send_later: SendLater,
+    ) -> None:
+        self._profiles = profiles
+        self._now_utc = now_utc
+        self._changed = changed
+        self._send_later = send_later
+
+    def handlers(self) -> Handlers:
+        return {
+            "SetChargingProfile": self.set_charging_profile,
+            "ClearChargingProfile": self.clear_charging_profile,
+            "GetChargingProfiles": self.get_charging_profiles,
+            "GetCompositeSchedule": self.get_composite_schedule,
+        }
+
+    async def set_charging_profile(self, request: Payload, at_s: float) -> Answer:
+        try:
+            self._profiles.set(request["evseId"], request["chargingProfile"])
+        except ProfileRefused as refused:
+            return status("Rejected", refused.reason_code, refused.detail)
+        self._changed(at_s)
+        return accepted()
+
+    async def clear_charging_profile(self, request: Payload, at_s: float) -> Answer:
+        if not self._profiles.clear(request.get("chargingProfileId"), request.get("chargingProfileCriteria")):
+            return status("Unknown")
+        self._changed(at_s)
+        return accepted()
+
+    async def get_charging_profiles(self, request: Payload, _at_s: float) -> Answer:
+        found = self._profiles.find(request.get("evseId"), request["chargingProfile"])
+        if not found:
+            return status("NoProfiles")
+        return accepted(lambda: self._report(request["requestId"], found))
+
+    def _report(self, request_id: int, found: list[Installed]) -> None:
+        batches = [batch for evse_id in sorted({item.evse_id for item in found}) for batch in _batches(evse_id, found)]
+        for index, (evse_id, profiles) in enumerate(batches, 1):
+            report: Payload = {
+                "requestId": request_id,
+                "chargingLimitSource": "CSO",
+                "evseId": evse_id,
+                "chargingProfile": profiles,
+                "tbc": index < len(batches),
+            }
+            self._send_later("ReportChargingProfiles", report)
+
+    async def get_composite_schedule(self, request: Payload, _at_s: float) -> Answer:
+        duration_s = request["duration"]
+        if not 0 < duration_s <= MAX_COMPOSITE_S:
+            return status("Rejected", "InvalidValue", "duration from 1 s to a year")
+        try:
+            schedule = self._profiles.composite(
+                request["evseId"], self._now_utc(), duration_s, request.get("chargingRateUnit", "A")
+            )
+        except ProfileRefused as refused:
+            return status("Rejected", refused.reason_code, refused.detail)
+        return Answer({"status": "Accepted", "schedule": schedule})
+
+
+def _batches(evse_id: int, found: list[Installed]) -> list[tuple[int, list[Payload]]]:
+    profiles = [item.profile for item in found if item.evse_id == evse_id]
+    return [
+        (evse_id, profiles[start : start + PROFILES_PER_REPORT])
+        for start in range(0, len(profiles), PROFILES_PER_REPORT)
+    ]

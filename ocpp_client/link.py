@@ -1,0 +1,197 @@
+"""The WebSocket to the CSMS: it connects, reconnects for ever, and carries text. The one door to websockets.
+
+Retries wait as OCPP-J 2.0.1 section 5.3 says: RetryBackOffWaitMinimum plus a random part, doubled
+RetryBackOffRepeatTimes times at most. A dead peer is found by pings: WebSocketPingInterval, the same again for the
+pong, and one second for closing.
+"""
+
+import asyncio
+import base64
+import logging
+import random
+import ssl
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.typing import Subprotocol
+
+from ocpp_client.wire import SUBPROTOCOL
+
+log = logging.getLogger(__name__)
+
+MAX_UNSENT = 256
+"""Frames waiting for a peer that does not read: beyond, frames are dropped and counted."""
+_OPEN_TIMEOUT_S = 20.0
+_CLOSE_TIMEOUT_S = 1.0
+_MAX_FRAME_BYTES = 1 << 20
+
+
+class LinkUser(Protocol):
+    """Called on the link's loop; must not block."""
+
+    def link_up(self) -> None: ...
+
+    def link_down(self, reason: str) -> None: ...
+
+    def frame_received(self, frame: str | bytes) -> None: ...
+
+    def connect_failed(self, reason: str, attempts: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and as whom to connect. `tls` for wss; `password` for security profiles 1 and 2."""
+
+    url: str
+    identity: str
+    password: str = ""
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def full_url(self) -> str:
+        return f"{self.url.rstrip('/')}/{quote(self.identity, safe='')}"
+
+    def headers(self) -> dict[str, str]:
+        if not self.password:
+            return {}
+        credentials = base64.b64encode(f"{self.identity}:{self.password}".encode()).decode("ascii")
+        return {"Authorization": f"Basic {credentials}"}
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """RetryBackOffWaitMinimum, RetryBackOffRandomRange, RetryBackOffRepeatTimes."""
+
+    minimum_s: float
+    random_s: float
+    repeats: int
+
+    def wait_s(self, failures: int) -> float:
+        """After `failures` failures in a row, from 1."""
+        doubled = self.minimum_s * float(1 << min(failures - 1, self.repeats))
+        return doubled + random.uniform(0, self.random_s)  # spreads stations, keeps no secret
+
+
+class Link:
+    """`endpoint`, `back_off` and `ping_s` are asked at each attempt: a CSMS may change them in between."""
+
+    def __init__(
+        self,
+        user: LinkUser,
+        endpoint: Callable[[], Endpoint],
+        back_off: Callable[[], BackOff],
+        ping_s: Callable[[], float],
+    ) -> None:
+        self._user = user
+        self._endpoint = endpoint
+        self._back_off = back_off
+        self._ping_s = ping_s
+        self._unsent: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._socket: ClientConnection | None = None
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def up(self) -> bool:
+        return self._socket is not None
+
+    def send(self, frame: str) -> None:
+        """Queue a frame; on a link that is down it is dropped."""
+        if self._socket is None or len(self._unsent) >= MAX_UNSENT:
+            self.counts["frame dropped"] += 1
+            return
+        self._unsent.append(frame)
+        self._wake.set()
+
+    def set_ping_interval(self, interval_s: float) -> None:
+        """Of the connection there is. A connection opened without pings stays without until it is opened again."""
+        socket = self._socket
+        if socket is not None and socket.ping_interval is not None and interval_s > 0:
+            socket.ping_interval = socket.ping_timeout = interval_s
+
+    async def drop(self, reason: str) -> None:
+        """Close this connection; `run` opens the next one."""
+        if self._socket is not None:
+            await self._socket.close(1000, reason)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = 0
+        while True:
+            try:
+                socket = await self._connect()
+            except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError, EOFError) as error:
+                failures += 1
+                self.counts["connect failed"] += 1
+                self._user.connect_failed(_reason(error), failures)
+            else:
+                failures = await self._serve(socket, failures)
+            await asyncio.sleep(self._back_off().wait_s(max(failures, 1)))
+
+    async def _connect(self) -> ClientConnection:
+        endpoint = self._endpoint()
+        ping_s = self._ping_s() or None
+        return await connect(
+            endpoint.full_url,
+            ssl=endpoint.tls,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            additional_headers=endpoint.headers(),
+            user_agent_header=None,
+            compression=None,
+            proxy=None,
+            open_timeout=_OPEN_TIMEOUT_S,
+            close_timeout=_CLOSE_TIMEOUT_S,
+            ping_interval=ping_s,
+            ping_timeout=ping_s,
+            max_size=_MAX_FRAME_BYTES,
+        )
+
+    async def _serve(self, socket: ClientConnection, failures: int) -> int:
+        """Carries one connection to its end; returns the failures in a row after it."""
+        if socket.subprotocol != SUBPROTOCOL:
+            await socket.close(1002, "subprotocol")
+            self.counts["subprotocol"] += 1
+            self._user.connect_failed("the CSMS does not speak ocpp2.0.1", failures + 1)
+            return failures + 1
+        self._socket = socket
+        self._unsent.clear()
+        writer = asyncio.create_task(self._write(socket))
+        self._user.link_up()
+        reason = "link closed"
+        try:
+            await self._read(socket)
+        except ConnectionClosed as closed:
+            reason = _reason(closed)
+        finally:
+            self._socket = None
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            await socket.close()
+            self._user.link_down(reason)
+        return 0
+
+    async def _read(self, socket: ClientConnection) -> None:
+        while True:
+            frame = await socket.recv()
+            self._user.frame_received(frame)
+            # A peer that never pauses must not keep the timers and the other tasks waiting.
+            await asyncio.sleep(0)
+
+    async def _write(self, socket: ClientConnection) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._unsent:
+                    await socket.send(self._unsent.popleft())
+        except ConnectionClosed:
+            return
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:200]

@@ -1,0 +1,227 @@
+"""Transactions as OCPP 2.0.1 block E has them: one for each EVSE, told in TransactionEvents with contiguous seqNo.
+
+Pure. Each method returns the event's payload and the transaction's state after it; both go into the journal in one
+write. The state in memory moves at once: events that follow each other quickly number themselves in the order they
+were made, whatever the journal takes.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from hal.quantities import EvseId, MeterReading
+from ocpp_client.metering import Measurand, ReadingContext, meter_value
+from ocpp_client.ports import (
+    ChargingState,
+    IdToken,
+    StoppedReason,
+    TransactionError,
+    TransactionState,
+    TriggerReason,
+    TxPoint,
+)
+from ocpp_client.wire import Payload, format_time
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Which measurands go with which event (SampledDataCtrlr)."""
+
+    started: tuple[Measurand, ...]
+    updated: tuple[Measurand, ...]
+    ended: tuple[Measurand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEvent:
+    """One event to store and send."""
+
+    payload: Payload
+    state: TransactionState
+    ended: bool = False
+
+
+def tx_should_start(points: Collection[TxPoint], holds: Collection[TxPoint]) -> bool:
+    """A transaction starts with the first TxStartPoint that holds (E01-E05)."""
+    return any(point in holds for point in points)
+
+
+def tx_should_stop(points: Collection[TxPoint], held: Collection[TxPoint], holds: Collection[TxPoint]) -> bool:
+    """A transaction stops when the first TxStopPoint ceases to hold (E06); one that never held ends nothing."""
+    return any(point in held and point not in holds for point in points)
+
+
+class Transactions:
+    """`new_id` gives transaction ids (at most 36 characters); `phases` says how many phases an EVSE's meter has."""
+
+    def __init__(self, new_id: Callable[[], str], sampled: Callable[[], Sampled], phases: int) -> None:
+        self._new_id = new_id
+        self._sampled = sampled
+        self._phases = phases
+        self._open: dict[EvseId, TransactionState] = {}
+
+    def on(self, evse_id: EvseId) -> TransactionState | None:
+        return self._open.get(evse_id)
+
+    def find(self, transaction_id: str) -> TransactionState | None:
+        return next((state for state in self._open.values() if state.transaction_id == transaction_id), None)
+
+    def all_open(self) -> tuple[TransactionState, ...]:
+        return tuple(self._open.values())
+
+    def start(
+        self,
+        evse_id: EvseId,
+        at: datetime,
+        *,
+        offline: bool,
+        trigger: TriggerReason,
+        charging_state: ChargingState,
+        id_token: IdToken | None = None,
+        meter: MeterReading | None = None,
+        v2g_session_id: str = "",
+        remote_start_id: int | None = None,
+    ) -> TransactionEvent:
+        """Started, seqNo 0. Raises TransactionError when the EVSE has a transaction."""
+        if evse_id in self._open:
+            raise TransactionError(f"EVSE {evse_id} has a transaction already")
+        state = TransactionState(
+            transaction_id=self._new_id(),
+            evse_id=evse_id,
+            next_seq_no=0,
+            id_token=id_token,
+            charging_state=charging_state.value,
+            started_at=at,
+            last_event_at=at,
+            last_meter=meter,
+            v2g_session_id=v2g_session_id,
+            remote_start_id=remote_start_id,
+        )
+        payload = self._event("Started", state, at, offline, trigger, with_token=True)
+        self._add_meter(payload, meter, ReadingContext.TRANSACTION_BEGIN, self._sampled().started)
+        return self._advance(payload, state, at)
+
+    def update(
+        self,
+        evse_id: EvseId,
+        at: datetime,
+        *,
+        offline: bool,
+        trigger: TriggerReason,
+        charging_state: ChargingState | None = None,
+        meter: MeterReading | None = None,
+        id_token: IdToken | None = None,
+        remote_start_id: int | None = None,
+        context: ReadingContext = ReadingContext.SAMPLE_PERIODIC,
+        measurands: Iterable[Measurand] | None = None,
+    ) -> TransactionEvent:
+        """Updated. The token is told once, in the first event after it was presented. Raises TransactionError."""
+        state = self._known(evse_id)
+        new_token = id_token is not None and id_token != state.id_token
+        state = replace(
+            state,
+            id_token=id_token if new_token else state.id_token,
+            charging_state=state.charging_state if charging_state is None else charging_state.value,
+            last_meter=_later(state.last_meter, meter),
+            remote_start_id=state.remote_start_id if remote_start_id is None else remote_start_id,
+        )
+        payload = self._event("Updated", state, at, offline, trigger, with_token=new_token)
+        wanted = self._sampled().updated if measurands is None else measurands
+        self._add_meter(payload, meter, context, wanted)
+        return self._advance(payload, state, at)
+
+    def end(
+        self,
+        evse_id: EvseId,
+        at: datetime,
+        *,
+        offline: bool,
+        trigger: TriggerReason,
+        stopped_reason: StoppedReason,
+        meter: MeterReading | None = None,
+        id_token: IdToken | None = None,
+    ) -> TransactionEvent:
+        """Ended. `id_token` is the one that stopped it, where one did (E07). Raises TransactionError."""
+        state = self._known(evse_id)
+        state = replace(state, last_meter=_later(state.last_meter, meter))
+        payload = self._event("Ended", state, at, offline, trigger, with_token=False)
+        payload["transactionInfo"]["stoppedReason"] = stopped_reason.value
+        if id_token is not None:
+            payload["idToken"] = {"idToken": id_token.id_token, "type": id_token.kind}
+        self._add_meter(payload, state.last_meter, ReadingContext.TRANSACTION_END, self._sampled().ended)
+        event = self._advance(payload, state, at)
+        del self._open[evse_id]
+        return replace(event, ended=True)
+
+    def sampled(self, evse_id: EvseId, meter: MeterReading) -> TransactionState | None:
+        """The meter's latest word, kept for an end after a power cut."""
+        state = self._open.get(evse_id)
+        if state is None:
+            return None
+        self._open[evse_id] = replace(state, last_meter=_later(state.last_meter, meter))
+        return self._open[evse_id]
+
+    def resume(self, state: TransactionState) -> TransactionEvent:
+        """Ends a transaction the power cut short: dated and metered by what was last known."""
+        self._open[state.evse_id] = state
+        at = state.last_event_at if state.last_meter is None else max(state.last_event_at, state.last_meter.wall_time)
+        return self.end(
+            state.evse_id,
+            at,
+            offline=True,
+            trigger=TriggerReason.ABNORMAL_CONDITION,
+            stopped_reason=StoppedReason.POWER_LOSS,
+        )
+
+    def _known(self, evse_id: EvseId) -> TransactionState:
+        state = self._open.get(evse_id)
+        if state is None:
+            raise TransactionError(f"EVSE {evse_id} has no transaction")
+        return state
+
+    def _event(
+        self,
+        event_type: str,
+        state: TransactionState,
+        at: datetime,
+        offline: bool,
+        trigger: TriggerReason,
+        *,
+        with_token: bool,
+    ) -> Payload:
+        info: Payload = {"transactionId": state.transaction_id, "chargingState": state.charging_state}
+        if state.remote_start_id is not None:
+            info["remoteStartId"] = state.remote_start_id
+        payload: Payload = {
+            "eventType": event_type,
+            "timestamp": format_time(at),
+            "triggerReason": trigger.value,
+            "seqNo": state.next_seq_no,
+            "offline": offline,
+            "transactionInfo": info,
+            "evse": {"id": int(state.evse_id), "connectorId": 1},
+        }
+        if with_token and state.id_token is not None:
+            payload["idToken"] = {"idToken": state.id_token.id_token, "type": state.id_token.kind}
+        return payload
+
+    def _add_meter(
+        self, payload: Payload, meter: MeterReading | None, context: ReadingContext, wanted: Iterable[Measurand]
+    ) -> None:
+        if meter is None:
+            return
+        value = meter_value(meter, context, wanted, self._phases)
+        if value is not None:
+            payload["meterValue"] = [value]
+
+    def _advance(self, payload: Payload, state: TransactionState, at: datetime) -> TransactionEvent:
+        state = replace(state, next_seq_no=state.next_seq_no + 1, last_event_at=max(state.last_event_at, at))
+        self._open[state.evse_id] = state
+        return TransactionEvent(payload, state)
+
+
+def _later(old: MeterReading | None, new: MeterReading | None) -> MeterReading | None:
+    """The reading to keep: a register that goes back is a fault of the meter, not energy given back."""
+    if new is None or (old is not None and new.energy_import_wh < old.energy_import_wh):
+        return old
+    return new
