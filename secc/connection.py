@@ -1,7 +1,6 @@
 """One TCP or TLS connection: bytes between asyncio's transport and the V2G conversation. Thin on purpose."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,8 +8,6 @@ from secc.ports import EndReason, MessageAnswered, PausedSession, Report, TlsEst
 from secc.v2g.conversation import Conversation, Output
 from secc.v2g.session import Surroundings
 from secc.v2gtp import Frame, PayloadType, V2gtpReader
-
-log = logging.getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):

@@ -1,5 +1,6 @@
 """The sockets of one interface: SDP by multicast, TCP on the link-local address. All are bound to the device."""
 
+import secrets
 import socket
 import sys
 from collections.abc import Callable
@@ -13,6 +14,11 @@ from secc.sdp import MULTICAST_GROUP, PORT
 _IF_INET6 = Path("/proc/thread-self/net/if_inet6")
 _TENTATIVE = 0x40
 _BACKLOG = 4
+
+# V2G_DST_TCP_DATA is a port from 49152 on, and vehicles refuse others. The kernel takes those below 61000 for outgoing
+# connections, so one of them may be in use when it is wanted again.
+_PORTS = range(61_000, 65_536)
+_ATTEMPTS = 16
 
 
 class InterfaceError(SeccError):
@@ -51,11 +57,21 @@ class LinkSockets:
         return self._open(socket.SOCK_DGRAM, _bind_sdp)
 
     def listener(self, port: int) -> socket.socket:
-        """A listening TCP socket; port 0 picks one.
+        """A listening TCP socket; port 0 picks one that vehicles accept.
 
         Raises:
             InterfaceError: it can't be had.
         """
+        if port:
+            return self._listener(port)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._listener(secrets.choice(_PORTS))
+            except InterfaceError:
+                continue
+        return self._listener(secrets.choice(_PORTS))
+
+    def _listener(self, port: int) -> socket.socket:
         address = self.address()
 
         def bind(sock: socket.socket, index: int) -> None:

@@ -94,8 +94,8 @@ class Station:
 
 
 @asynccontextmanager
-async def station(**options: object) -> AsyncIterator[Station]:
-    made = Station(**options)
+async def station(kind: type["Station"] = Station, **options: object) -> AsyncIterator[Station]:
+    made = kind(**options)
     await made.server.start()
     made.server.link_ready(EV_MAC)
     try:
