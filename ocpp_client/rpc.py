@@ -5,7 +5,7 @@
     [4, id, code, description, details]             CALLERROR
 
 One CALL of ours is in flight at a time (section 4.1.1). A faulty CALL is answered by a CALLERROR with the code of
-section 4.3; one whose id cannot be read by RpcFrameworkError with the id "-1". A faulty or stray CALLRESULT or CALLERROR is
+section 4.3; one whose id cannot be read by RpcFrameworkError with the id "-1". A faulty or stray answer is
 dropped: answering it would let two peers talk for ever. Both are counted by reason in `counts`, and never raise.
 """
 

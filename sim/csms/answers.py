@@ -1,0 +1,85 @@
+"""How a CSMS answers: registration, tokens by allow-list, Plug & Charge contracts with their OCSP data."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Payload = dict[str, Any]
+
+_FREE_KINDS = ("NoAuthorization", "Central")
+
+
+@dataclass
+class Policy:
+    """What the CSMS allows. None for a list lets any token of that kind pass."""
+
+    emaids: frozenset[str] | None = None
+    rfids: frozenset[str] | None = None
+    registration: list[str] = field(default_factory=lambda: ["Accepted"])
+    """One status for each BootNotification, the last for all further ones."""
+    boot_interval_s: int = 300
+    statuses: dict[str, str] = field(default_factory=dict)
+    """AuthorizationStatus by token, before the lists."""
+    require_ocsp: bool = True
+    """Whether a contract without OCSP hash data is refused (C07)."""
+    group_of: dict[str, str] = field(default_factory=dict)
+
+
+class Answers:
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._boots = 0
+
+    def answer(self, action: str, payload: Payload) -> Payload:
+        """The response to a valid request."""
+        if action == "BootNotification":
+            return self._boot()
+        if action == "Heartbeat":
+            return {"currentTime": now_text()}
+        if action == "Authorize":
+            return self._authorize(payload)
+        if action == "TransactionEvent":
+            return self._transaction_event(payload)
+        if action in ("SignCertificate", "DataTransfer"):
+            return {"status": "Accepted"}
+        return {}
+
+    def _boot(self) -> Payload:
+        statuses = self.policy.registration
+        status = statuses[min(self._boots, len(statuses) - 1)]
+        self._boots += 1
+        return {"currentTime": now_text(), "interval": self.policy.boot_interval_s, "status": status}
+
+    def token_info(self, token: Payload) -> Payload:
+        """IdTokenInfoType."""
+        name = token["idToken"]
+        info: Payload = {"status": self._status(name, token["type"])}
+        if name in self.policy.group_of:
+            info["groupIdToken"] = {"idToken": self.policy.group_of[name], "type": "Central"}
+        return info
+
+    def _status(self, name: str, kind: str) -> str:
+        if name in self.policy.statuses:
+            return self.policy.statuses[name]
+        if kind in _FREE_KINDS:
+            return "Accepted"
+        allowed = self.policy.emaids if kind == "eMAID" else self.policy.rfids
+        if allowed is None or name.upper() in {entry.upper() for entry in allowed}:
+            return "Accepted"
+        return "Unknown" if kind == "eMAID" else "Invalid"
+
+    def _authorize(self, payload: Payload) -> Payload:
+        response: Payload = {"idTokenInfo": self.token_info(payload["idToken"])}
+        if payload["idToken"]["type"] == "eMAID":
+            response["certificateStatus"] = "Accepted"
+            if self.policy.require_ocsp and not payload.get("iso15118CertificateHashData"):
+                response["idTokenInfo"] = {"status": "Invalid"}
+                response["certificateStatus"] = "NoCertificateAvailable"
+        return response
+
+    def _transaction_event(self, payload: Payload) -> Payload:
+        return {"idTokenInfo": self.token_info(payload["idToken"])} if "idToken" in payload else {}
+
+
+def now_text() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
