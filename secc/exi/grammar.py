@@ -108,28 +108,22 @@ class Grammar:
     def _relaxed(self, nodes: Sequence[Element], fragment: State) -> State:
         """The schema-informed element fragment grammar (EXI 1.0, section 8.5.3): any attribute, any element, text.
 
-        Only what one of the declared types has is offered under its name.
+        Only the attributes and the text of the declared types are taken, each once, so that a dict can hold them.
         """
         attributes: set[QName] = set()
-        children: set[str] = set()
         for node in nodes:
             definition = self._definition(node)
             if isinstance(definition, Element):
+                if self._text(definition) is None:
+                    raise SchemaError(Reason.SCHEMA, f"element {node.get('name')} has two types, one with elements")
                 attributes |= {split(found.attrib["qname"]) for found in self._attributes(definition)}
-                children |= {child for part in self._parts(definition) for child in self._child_names(part)}
-        content = State()
-        for found in fragment.productions()[:-2]:
-            child = Production(REFUSED, "unexpected element")
-            if found.name in children:
-                child = Production(
-                    found.event, found.name, found.content, content, UNBOUNDED_REPEATS, NOTHING, found.element
-                )
-            content.parts.append(child)
-        content.parts += [_ANY, _FINISH, Production(VALUE, "value", TEXT, content, rank=_RANK_TEXT)]
+        elements = [Production(REFUSED, "unexpected element") for _ in fragment.productions()[:-2]]
+        end = State([*elements, _ANY, _FINISH, Production(REFUSED, "more text", rank=_RANK_TEXT)])
+        content = State([*elements, _ANY, _FINISH, Production(VALUE, "value", TEXT, end, rank=_RANK_TEXT)])
         return self._relaxed_start(attributes, content)
 
     def _relaxed_start(self, attributes: set[QName], content: State) -> State:
-        """Every attribute name of the schemas has a code here, those of `attributes` are taken once each."""
+        """Every attribute name of the schemas has a code here."""
         start = State()
         for name in sorted(self._schema.attributes):
             attribute = Production(REFUSED, "unexpected attribute")
@@ -139,11 +133,6 @@ class Grammar:
             start.parts.append(attribute)
         start.parts += [Production(REFUSED, "wildcard"), content]
         return start
-
-    def _child_names(self, particle: Element) -> Iterator[str]:
-        for node in particle.iter(XS + "element"):
-            for choice in self._choices(node):
-                yield choice.attrib["name"]
 
     # -- types
 
