@@ -44,6 +44,8 @@ class Csms:
     """RetryBackOffWaitMinimum."""
     message_timeout_s: float = 30.0
     web_socket_ping_s: float = 30.0
+    meter_note_s: float = 10.0
+    """How often a running transaction's meter value is written down for the case of a power cut."""
     ev_connection_timeout_s: float = 60.0
     """EVConnectionTimeOut: how long a token waits for its vehicle."""
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from firmware import config, effects
 from firmware.effects import Effect
-from firmware.facts import Fact
+from firmware.facts import Fact, LimitSource, LocalLimit
 from firmware.ports import Operator, SeccControl
 from firmware.session import Session
 from hal.faults import severity_of
@@ -29,7 +29,7 @@ from hal.ports import (
     PluggedIn,
 )
 from hal.quantities import EvseId, MeterReading
-from ocpp_client.ports import StoppedReason, TriggerReason
+from ocpp_client.ports import StoppedReason, TriggerReason, UnlockRequested
 from secc.ports import StationView
 
 QUEUE_LENGTH = 1000
@@ -40,6 +40,10 @@ TICK_S = 0.25
 
 ALIVE_S = 1.5
 """A loop that has not turned for so long lets the board's permission expire."""
+
+
+UNLOCK_S = 3.0
+"""How long an unlocking motor may take."""
 
 
 class Overrun(Exception):
@@ -81,6 +85,7 @@ class Evse:
         self._clock = clock
         self._queue: asyncio.Queue[Fact] = asyncio.Queue(QUEUE_LENGTH)
         self._overrun = False
+        self._unlocking: asyncio.Task[None] | None = None
         self._turned_at_s = clock()
         self._log = logging.getLogger(f"evse.{settings.id}")
         self.board: BoardSupport | None = None
@@ -99,8 +104,17 @@ class Evse:
         return self._clock() - self._turned_at_s < ALIVE_S
 
     @property
-    def wants_reset(self) -> bool:
-        """Whether a session stands in the way of a restart."""
+    def transaction_id(self) -> str:
+        """Of the transaction that runs, or that ran last."""
+        return self._session.state.transaction_id
+
+    @property
+    def busy(self) -> bool:
+        """Whether facts wait, or a transaction."""
+        return not self._queue.empty() or self.in_transaction
+
+    @property
+    def in_transaction(self) -> bool:
         return self._session.state.transaction_open
 
     async def run(self) -> None:
@@ -151,7 +165,12 @@ class Evse:
             return None
 
     def _take(self, fact: Fact, now: float) -> list[Effect]:
-        done = self._session.feed(fact, now)
+        done = []
+        if isinstance(fact, PluggedIn):
+            done += self._session.feed(LocalLimit(LimitSource.CABLE, self._cable_current_a()), now)
+        done += self._session.feed(fact, now)
+        if isinstance(fact, UnlockRequested):
+            self._unlocking = asyncio.create_task(self._unlock())
         if isinstance(fact, MeterSampled):
             self._operator.meter_sampled(self.number, fact.reading)
         self._observe(fact, now)
@@ -212,6 +231,29 @@ class Evse:
                 self._log.warning("%s", cause)
                 operator.problem(self.number, cause)
 
+    async def _unlock(self) -> None:
+        """The CSMS checked that no transaction is in the way; the board unlocks only with the contactor open."""
+        assert self.board is not None, "an EVSE runs with its board"
+        self.board.lock_connector(False)
+        deadline_s = self._clock() + UNLOCK_S
+        while (locked := self._locked()) and self._clock() < deadline_s:
+            await asyncio.sleep(UNLOCK_S / 20)
+        self._operator.unlock_result(self.number, not locked)
+
+    def _locked(self) -> bool:
+        try:
+            return self.board is None or self.board.snapshot().locked
+        except BoardUnavailable:
+            return True
+
+    def _cable_current_a(self) -> float | None:
+        """The proximity pilot's word, or the fixed cable's rating."""
+        try:
+            ampacity_a = self.board.snapshot().pp_ampacity_a if self.board else None
+        except BoardUnavailable:
+            ampacity_a = None
+        return ampacity_a if ampacity_a is not None else self._settings.cable_current_a or None
+
     def _meter(self) -> MeterReading | None:
         try:
             return self.board.meter() if self.board else None
@@ -228,7 +270,7 @@ class Evse:
             phases=settings.phases,
             nominal_voltage_v=settings.nominal_voltage_v,
             limit_a=state.limits.offer_a,
-            board_limit_a=state.limits.board_a,
+            board_limit_a=state.limits.board_a or 0.0,
             authorization=state.authorization,
             contactor_closed=state.contactor is Contactor.CLOSED,
             rcd_tripped=Fault.RESIDUAL_CURRENT in state.faults,

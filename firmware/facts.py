@@ -1,6 +1,7 @@
 """The facts an EVSE's session lives on: those of the three floors below, and what firmware itself adds."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from hal.ports import HalFact
 from ocpp_client.ports import AuthorizeAnswer, CsmsFact, IdToken
@@ -22,11 +23,21 @@ class TransactionOpened:
     transaction_id: str
 
 
+class LimitSource(Enum):
+    """Who on this side of the CSMS sets a limit; the names are the fields of `firmware.limits.Limits`."""
+
+    BOARD = "board_a"
+    CABLE = "cable_a"
+    HEAT = "heat_a"
+    SITE = "site_a"
+
+
 @dataclass(frozen=True, slots=True)
-class SiteLimit:
-    """What the station as a whole leaves this EVSE, per phase."""
+class LocalLimit:
+    """A limit per phase that the station itself sets; None lifts it."""
 
-    limit_a: float
+    source: LimitSource
+    limit_a: float | None
 
 
-Fact = HalFact | SeccFact | CsmsFact | AuthorizationAnswered | TransactionOpened | SiteLimit
+Fact = HalFact | SeccFact | CsmsFact | AuthorizationAnswered | TransactionOpened | LocalLimit

@@ -10,7 +10,8 @@ MINIMUM_A = 6.0
 class Limits:
     """Per phase, in ampere. None: this source sets no limit."""
 
-    board_a: float
+    board_a: float | None
+    """None: the board has not said yet what it can; nothing is offered."""
     cable_a: float | None = None
     profile_a: float | None = None
     """The CSMS's composite schedule."""
@@ -20,6 +21,8 @@ class Limits:
     @property
     def offer_a(self) -> float:
         """The lowest limit; 0 where it falls under what IEC 61851-1 can offer."""
-        known = (self.board_a, self.cable_a, self.profile_a, self.heat_a, self.site_a)
-        lowest = min(limit for limit in known if limit is not None)
+        if self.board_a is None:
+            return 0.0
+        others = (self.cable_a, self.profile_a, self.heat_a, self.site_a)
+        lowest = min([self.board_a, *(limit for limit in others if limit is not None)])
         return lowest if lowest >= MINIMUM_A else 0.0

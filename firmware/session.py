@@ -17,11 +17,12 @@ Three things shape the table:
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from firmware import effects
 from firmware.effects import Effect
-from firmware.facts import AuthorizationAnswered, Fact, SiteLimit, TransactionOpened
+from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import Limits
 from firmware.state import Ending, Hlc, State
@@ -131,8 +132,6 @@ class Session:
         state.transaction_open = True
         state.transaction_id = ""
         state.charging_state = self._charging_state()
-        if state.remote_start_id is not None and trigger == TriggerReason.AUTHORIZED:
-            trigger = TriggerReason.REMOTE_START
         yield effects.StartTransaction(trigger, state.charging_state, self._accepted_token(), state.remote_start_id)
 
     def _points(self) -> frozenset[TxPoint]:
@@ -356,24 +355,29 @@ class Session:
         if fact.token != state.token or state.authorized:
             return  # An answer that came too late: the driver has gone, or was accepted by another token.
         if fact.answer.status is ocpp.AuthorizationStatus.ACCEPTED:
-            state.authorization = secc.Authorization.ACCEPTED
-            if not state.plugged:
-                state.token_deadline_s = self._now + self._ev_connection_timeout_s
-            elif state.spent:
-                state.spent = False
-            if state.transaction_open:
-                yield effects.UpdateTransaction(TriggerReason.AUTHORIZED, state.charging_state, fact.token)
+            yield from self._accept(fact.token, TriggerReason.AUTHORIZED)
         elif fact.token.kind == "eMAID":
             state.authorization = _refusal(fact.answer)
         else:
             self._forget_token()
 
     def _remote_start(self, fact: ocpp.RemoteStart) -> Iterable[Effect]:
+        """The operator has accepted the token already."""
         state = self.state
         if state.authorized or state.ending is not None or state.stopped or not state.operative:
             return ()
+        state.token = fact.id_token
         state.remote_start_id = fact.remote_start_id
-        return self._ask(fact.id_token, None)
+        return self._accept(fact.id_token, TriggerReason.REMOTE_START)
+
+    def _accept(self, token: ocpp.IdToken, trigger: TriggerReason) -> Iterable[Effect]:
+        state = self.state
+        state.authorization = secc.Authorization.ACCEPTED
+        state.spent = False
+        if not state.plugged:
+            state.token_deadline_s = self._now + self._ev_connection_timeout_s
+        if state.transaction_open:
+            yield effects.UpdateTransaction(trigger, state.charging_state, token)
 
     def _remote_stop(self, fact: ocpp.RemoteStop) -> None:
         if fact.transaction_id == self.state.transaction_id:
@@ -394,21 +398,15 @@ class Session:
             self.state.operative = fact.operative
 
     def _csms_limit(self, fact: ocpp.CsmsLimit) -> Iterable[Effect]:
-        return self._limited(profile_a=fact.limit_a)
+        return self._limited("profile_a", fact.limit_a)
 
-    def _site_limit(self, fact: SiteLimit) -> Iterable[Effect]:
-        return self._limited(site_a=fact.limit_a)
+    def _local_limit(self, fact: LocalLimit) -> Iterable[Effect]:
+        return self._limited(fact.source.value, fact.limit_a)
 
-    def _limited(self, **limit: float | None) -> Iterable[Effect]:
+    def _limited(self, name: str, limit_a: float | None) -> Iterable[Effect]:
         state = self.state
         before = state.limits.offer_a
-        state.limits = Limits(
-            board_a=state.limits.board_a,
-            cable_a=state.limits.cable_a,
-            heat_a=state.limits.heat_a,
-            profile_a=limit.get("profile_a", state.limits.profile_a),
-            site_a=limit.get("site_a", state.limits.site_a),
-        )
+        state.limits = replace(state.limits, **{name: limit_a})
         if state.transaction_open and state.limits.offer_a != before:
             yield effects.UpdateTransaction(TriggerReason.CHARGING_RATE_CHANGED, state.charging_state)
 
@@ -425,6 +423,7 @@ def _refusal(answer: ocpp.AuthorizeAnswer) -> secc.Authorization:
 _TRIGGERS: dict[type, TriggerReason] = {
     hal.PluggedIn: TriggerReason.CABLE_PLUGGED_IN,
     AuthorizationAnswered: TriggerReason.AUTHORIZED,
+    ocpp.RemoteStart: TriggerReason.REMOTE_START,
 }
 """OCPP TriggerReasonEnumType by the fact that starts or moves a transaction; ChargingStateChanged for the rest."""
 
@@ -453,7 +452,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ocpp.AvailabilityChanged: Session._availability_changed,
     ocpp.CsmsLimit: Session._csms_limit,
     AuthorizationAnswered: Session._authorization_answered,
-    SiteLimit: Session._site_limit,
+    LocalLimit: Session._local_limit,
     TransactionOpened: Session._transaction_opened,
 }
 """Facts not named here (levels on the pilot, message traces) concern observers alone."""

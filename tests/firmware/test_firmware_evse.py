@@ -108,7 +108,7 @@ async def test_effects_reach_their_neighbours_in_order() -> None:
     ]
     started = next(arguments for name, arguments in bench.ledger.calls if name == "start_transaction")
     assert started == (1, "Authorized", "EVConnected", EMAID, READING, "AB", None)
-    assert bench.evse.wants_reset
+    assert bench.evse.in_transaction
 
 
 async def test_the_view_follows_the_session() -> None:

@@ -1,0 +1,246 @@
+"""The composition root: every object of the daemon is built here, and every task started.
+
+    evsed CONFIG            run
+    evsed --check CONFIG    read the configuration and say whether it is good
+
+Loops: boards, PLC and sessions on the main one; each EVSE's SECC and the CSMS link on loops of their own, because their
+TLS keys are in a TPM that takes its time.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from certs.errors import CertsError
+from certs.tls.loop import LoopThread
+from firmware import observers
+from firmware.board_keeper import open_board
+from firmware.config import Config, ConfigError, load
+from firmware.config import Evse as EvseSettings
+from firmware.credentials import Credentials
+from firmware.dispatch import Dispatcher
+from firmware.evse import Evse, Observer
+from firmware.journal import SqliteJournal
+from firmware.limits import Limits
+from firmware.operator_side import OperatorSide
+from firmware.session import Session
+from firmware.supervisor import supervise
+from firmware.vehicle_side import ContractCertificates, SeccSide
+from hal.board import McuBoard
+from hal.plc.link import GreenPhyLink
+from hal.plc.timings import Profile
+from hal.quantities import EvseId
+from ocpp_client.config import OcppConfig
+from ocpp_client.ports import JournalError, ResetRequested
+from ocpp_client.station import OcppStation
+from secc.server import SeccServer
+
+log = logging.getLogger("evsed")
+
+SHUTDOWN_S = 15.0
+"""How long running transactions may take to end before the daemon goes."""
+
+T = TypeVar("T")
+
+
+async def run(config: Config, stop: asyncio.Event) -> None:
+    """Charge until `stop`, then go down in order. Raises CertsError, JournalError."""
+    main = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        credentials = await asyncio.to_thread(Credentials, config)
+        stack.callback(credentials.close)
+        watchers = _observers(config, stack)
+
+        evses: dict[EvseId, Evse] = {}
+        dispatcher = Dispatcher(evses, stop.set, config.station.site_limit_a)
+        csms = stack.enter_context(LoopThread("csms"))
+        journal = await _on(csms, SqliteJournal.open(config.station.state_dir / "journal.sqlite"))
+        stack.push_async_callback(lambda: _on(csms, journal.close()))
+        station = OcppStation(
+            _ocpp_config(config),
+            journal,
+            _from_thread(main, dispatcher.take),
+            tls=credentials.csms_context(),
+        )
+        operator = OperatorSide(csms, station, lambda evse: _from_thread(main, evses[evse].report))
+        for settings in config.evse:
+            evse = Evse(settings, partial(_session, config, settings), operator, watchers, time.monotonic)
+            evses[evse.number] = evse
+            await _start_evse(evse, settings, credentials, stack)
+        dispatcher.share(None)
+
+        await _on(csms, station.start())
+        stack.push_async_callback(lambda: _on(csms, station.stop()))
+        working = csms.submit(operator.run())
+        log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
+
+        await stop.wait()
+        await _end_transactions(list(evses.values()))
+        await _on(csms, operator.drain())
+        working.cancel()
+    log.info("stopped")
+
+
+async def _start_evse(evse: Evse, settings: EvseSettings, credentials: Credentials, stack: AsyncExitStack) -> None:
+    """The vehicle side first, the board last: a vehicle that is there already finds all of it."""
+    if settings.plc_interface:
+        evse.secc = await _start_secc(evse, settings, credentials, stack)
+        plc = GreenPhyLink(settings.plc_interface, evse.number, evse.report, profile=Profile(settings.slac_profile))
+        await plc.open()
+        stack.push_async_callback(plc.close)
+        evse.plc = plc
+    board = McuBoard(settings.device, evse.number, evse.report, alive=evse.alive)
+    stack.push_async_callback(board.close)
+    evse.board = board
+    for work in (supervise(evse, time.monotonic), open_board(evse, board, settings.max_current_a)):
+        task = asyncio.create_task(work)
+        stack.push_async_callback(_cancel, task)
+
+
+async def _start_secc(evse: Evse, settings: EvseSettings, credentials: Credentials, stack: AsyncExitStack) -> SeccSide:
+    main = asyncio.get_running_loop()
+    context = credentials.vehicle_context()
+    if context is None:
+        log.warning("evse.%s has no SECC certificate: no TLS, no Plug & Charge", settings.id)
+    loop = stack.enter_context(LoopThread(f"secc-{settings.id}"))
+    server = SeccServer(
+        evse.number,
+        settings.plc_interface,
+        tls=(lambda: context) if context else None,
+        allow_plain_tcp=settings.allow_plain_tcp,
+        view=lambda: evse.view,
+        certificates=ContractCertificates(credentials.contract_roots()),
+        report=_from_thread(main, evse.report),
+        wall_clock=lambda: datetime.now(UTC),
+    )
+    await _on(loop, server.start())
+    stack.push_async_callback(lambda: _on(loop, server.stop()))
+    return SeccSide(loop, server)
+
+
+def _from_thread(main: asyncio.AbstractEventLoop, take: Callable[[T], None]) -> Callable[[T], None]:
+    """`take`, to be called from another loop's thread."""
+
+    def post(fact: T) -> None:
+        main.call_soon_threadsafe(take, fact)
+
+    return post
+
+
+async def _on(loop: LoopThread, work: Coroutine[Any, Any, T]) -> T:
+    """Await something on another loop."""
+    return await asyncio.wrap_future(loop.submit(work))
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _end_transactions(evses: Sequence[Evse]) -> None:
+    """Ask every vehicle to stop, and wait until the records are made."""
+    for evse in evses:
+        evse.report(ResetRequested(None, immediate=True))
+    deadline_s = time.monotonic() + SHUTDOWN_S
+    while any(evse.busy for evse in evses) and time.monotonic() < deadline_s:
+        await asyncio.sleep(0.02)
+
+
+def _session(config: Config, settings: EvseSettings) -> Session:
+    return Session(
+        Limits(board_a=None),
+        has_plc=bool(settings.plc_interface),
+        nominal_under_hlc=settings.hlc_pilot == "nominal",
+        ev_connection_timeout_s=config.csms.ev_connection_timeout_s,
+    )
+
+
+def _observers(config: Config, stack: AsyncExitStack) -> list[Observer]:
+    watchers: list[Observer] = [observers.log_line]
+    if config.log.events:
+        file = observers.EventFile(config.log.events)
+        stack.callback(file.close)
+        watchers.append(file)
+    return watchers
+
+
+def _ocpp_config(config: Config) -> OcppConfig:
+    station, csms, first = config.station, config.csms, config.evse[0]
+    return OcppConfig(
+        identity=station.identity,
+        url=csms.url,
+        vendor=station.vendor,
+        model=station.model,
+        serial=station.serial,
+        firmware=_version(),
+        evse_count=len(config.evse),
+        phases=first.phases,
+        nominal_voltage_v=first.nominal_voltage_v,
+        max_current_a=first.max_current_a,
+        security_profile=csms.security_profile,
+        password=csms.password,
+        heartbeat_s=csms.heartbeat_s,
+        sampled_interval_s=csms.sampled_interval_s,
+        retry_back_off_min_s=csms.retry_back_off_s,
+        retry_back_off_random_s=csms.retry_back_off_s,
+        message_timeout_s=csms.message_timeout_s,
+        web_socket_ping_s=csms.web_socket_ping_s,
+        ev_connection_timeout_s=csms.ev_connection_timeout_s,
+        meter_note_s=csms.meter_note_s,
+    )
+
+
+def _version() -> str:
+    try:
+        return version("evsed")
+    except PackageNotFoundError:
+        return "development"
+
+
+async def _run_until_signal(config: Config) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(config, stop)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 stopped as asked, 1 could not go on, 2 the configuration is wrong."""
+    parser = argparse.ArgumentParser(prog="evsed", description="The software of an EV charging station")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--check", action="store_true", help="only read the configuration")
+    options = parser.parse_args(arguments)
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        print(f"evsed: {error}", file=sys.stderr)
+        return 2
+    if options.check:
+        print(f"{options.config}: good, {len(config.evse)} EVSE")
+        return 0
+    logging.basicConfig(
+        level=config.log.level,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stdout,
+        force=True,
+    )
+    try:
+        asyncio.run(_run_until_signal(config))
+    except (CertsError, JournalError) as error:
+        log.error("evsed cannot run: %s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

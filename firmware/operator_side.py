@@ -1,0 +1,138 @@
+"""The OCPP station on a loop of its own, as the EVSEs see it.
+
+Events of transactions and meter readings go through one queue, so that they reach the journal in the order in which the
+EVSEs made them. A question to the CSMS may take half a minute and goes beside it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from certs.tls.loop import LoopThread
+from firmware.facts import AuthorizationAnswered, Fact, TransactionOpened
+from firmware.problems import problem
+from hal.ports import BoardFault
+from hal.quantities import EvseId, MeterReading
+from ocpp_client.ports import (
+    ChargingState,
+    ConnectorStatus,
+    IdToken,
+    OcspRequestData,
+    StoppedReason,
+    TransactionError,
+    TriggerReason,
+)
+from ocpp_client.station import OcppStation
+from secc.ports import Contract, ContractRefused, V2GEnded
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[], Awaitable[None]]
+
+
+class OperatorSide:
+    """Implements `firmware.ports.Operator`. `report(evse)` takes facts to an EVSE, from any thread."""
+
+    def __init__(
+        self, loop: LoopThread, station: OcppStation, report: Callable[[EvseId], Callable[[Fact], None]]
+    ) -> None:
+        self._loop = loop
+        self._station = station
+        self._report = report
+        self._work: asyncio.Queue[Work] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Work the queue off, on the station's loop, until cancelled."""
+        while True:
+            work = await self._work.get()
+            try:
+                await work()
+            except TransactionError as error:
+                log.error("a record was refused: %s", error)
+
+    async def drain(self) -> None:
+        """Until everything asked for so far is durable."""
+        done = asyncio.Event()
+
+        async def mark() -> None:
+            done.set()
+
+        self._work.put_nowait(mark)
+        await done.wait()
+
+    def _post(self, work: Work) -> None:
+        self._loop.call(partial(self._work.put_nowait, work))
+
+    # --- Operator ---
+
+    def authorize(self, evse: EvseId, token: IdToken, contract: Contract | None) -> None:
+        self._loop.submit(self._authorize(evse, token, contract))
+
+    async def _authorize(self, evse: EvseId, token: IdToken, contract: Contract | None) -> None:
+        if contract is None:
+            answer = await self._station.authorize(token)
+        else:
+            ocsp = [
+                OcspRequestData(item.issuer_name_hash, item.issuer_key_hash, item.serial_number, item.responder_url)
+                for item in contract.ocsp
+            ]
+            answer = await self._station.authorize(token, contract.chain_pem, ocsp)
+        self._report(evse)(AuthorizationAnswered(token, answer))
+
+    def start_transaction(
+        self,
+        evse: EvseId,
+        trigger: TriggerReason,
+        charging_state: ChargingState,
+        token: IdToken | None,
+        meter: MeterReading | None,
+        v2g_session_id: str,
+        remote_start_id: int | None,
+    ) -> None:
+        async def start() -> None:
+            transaction_id = await self._station.transaction_started(
+                evse, token, trigger, charging_state, meter, v2g_session_id, remote_start_id
+            )
+            self._report(evse)(TransactionOpened(transaction_id))
+
+        self._post(start)
+
+    def update_transaction(
+        self,
+        evse: EvseId,
+        trigger: TriggerReason,
+        charging_state: ChargingState,
+        token: IdToken | None,
+        meter: MeterReading | None,
+    ) -> None:
+        self._post(partial(self._station.transaction_updated, evse, trigger, charging_state, meter, token))
+
+    def end_transaction(
+        self, evse: EvseId, trigger: TriggerReason, reason: StoppedReason, meter: MeterReading | None
+    ) -> None:
+        self._post(partial(self._station.transaction_ended, evse, trigger, reason, meter))
+
+    def meter_sampled(self, evse: EvseId, reading: MeterReading) -> None:
+        self._post(partial(self._station.meter_sampled, evse, reading))
+
+    def connector_status(self, evse: EvseId, status: ConnectorStatus) -> None:
+        self._loop.call(partial(self._station.connector_status, evse, status))
+
+    def problem(self, evse: EvseId, cause: BoardFault | ContractRefused | V2GEnded) -> None:
+        entry = problem(cause)
+        self._loop.call(
+            partial(
+                self._station.notify_event,
+                entry.component,
+                entry.variable,
+                "true" if entry.active else "false",
+                evse_id=evse,
+                tech_code=entry.tech_code,
+                tech_info=entry.tech_info,
+                cleared=not entry.active,
+            )
+        )
+
+    def unlock_result(self, evse: EvseId, unlocked: bool) -> None:
+        self._loop.call(partial(self._station.unlock_result, evse, unlocked))
