@@ -1,0 +1,70 @@
+"""Give a station its keys and certificates: what `evse provision` and the demo do, resumable at every step."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from certs.csr import Subject
+from certs.keystore import Curve, KeyStore, Purpose
+from certs.rotation import Rotation
+from certs.store import CertificateStore, Reconciled, RootKind
+from certs.tls.identity import Identity
+from certs.tpm import Chip, KeyAttributes, Tpm, TpmKeyStore
+
+log = logging.getLogger(__name__)
+
+ROOTS_OF: dict[Purpose, tuple[RootKind, ...] | None] = {
+    Purpose.SECC: (RootKind.V2G,),
+    Purpose.SECC_20: (RootKind.V2G,),
+    # The operator judges our client certificate; the station need not hold its root.
+    Purpose.CSMS: None,
+}
+
+Issue = Callable[[bytes], bytes | str]
+"""A CSR (PEM) to a chain (PEM, leaf first)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """The TPM as it was found and made ready."""
+
+    chip: Chip
+    srk: KeyAttributes
+    reconciled: Reconciled
+
+
+def take_over(tpm: Tpm, store: CertificateStore) -> TakenOver:
+    """The storage root key made if it is missing, slots and store in step. Raises KeyUnavailable, StoreError."""
+    srk = tpm.ensure_srk()
+    return TakenOver(tpm.chip(), srk, store.reconcile(TpmKeyStore(tpm)))
+
+
+def ensure_identity(
+    store: CertificateStore,
+    keys: KeyStore,
+    purpose: Purpose,
+    subject: Subject,
+    issue: Issue,
+    at: datetime,
+    curve: Curve = Curve.P256,
+) -> Identity:
+    """The identity in use; without one, a key is made, `issue` asked for its chain, and the chain installed.
+
+    Raises KeyUnavailable, InstallRefused, StoreError, and what `issue` raises.
+    """
+    rotation = Rotation(store, keys, purpose)
+    identity = rotation.identity()
+    if identity is not None:
+        return identity
+    answer = issue(rotation.begin(subject, curve))
+    chain_pem = answer.decode("ascii") if isinstance(answer, bytes) else answer
+    return rotation.install(chain_pem, roots_for(store, purpose), at)
+
+
+def roots_for(store: CertificateStore, purpose: Purpose) -> Sequence[x509.Certificate] | None:
+    """What a purpose's own chain is judged against when it is installed; None: up to what came with it."""
+    kinds = ROOTS_OF[purpose]
+    return None if kinds is None else store.certificates(*kinds)

@@ -1,0 +1,32 @@
+"""A lock that serves the urgent first: a vehicle in its handshake does not wait behind a key that is being made."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Turns:
+    """Who holds the TPM. Not re-entrant."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = False
+        self._urgent_waiting = 0
+
+    @contextmanager
+    def turn(self, urgent: bool) -> Iterator[None]:
+        """Wait for the TPM, hold it for the block. Of those who wait, the urgent go first."""
+        with self._changed:
+            if urgent:
+                self._urgent_waiting += 1
+                self._changed.wait_for(lambda: not self._taken)
+                self._urgent_waiting -= 1
+            else:
+                self._changed.wait_for(lambda: not self._taken and self._urgent_waiting == 0)
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()

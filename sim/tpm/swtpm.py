@@ -1,0 +1,106 @@
+"""swtpm in a directory of its own, started and stopped by its pid file."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+START_TIMEOUT_S = 5.0
+
+
+class SwtpmMissing(Exception):
+    """swtpm is not installed, or did not start; the text is its own."""
+
+
+class Swtpm:
+    """The TPM in `directory/state`. Stopping keeps the state, as switching a board off does; `wipe` forgets it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self.socket = directory / "swtpm.sock"
+        self.control = directory / "swtpm.sock.ctrl"
+        self._pid_file = directory / "swtpm.pid"
+
+    @staticmethod
+    def available() -> bool:
+        return shutil.which("swtpm") is not None
+
+    @property
+    def tcti(self) -> str:
+        """For one client: swtpm serves no second one before the first has gone."""
+        return f"swtpm:path={self.socket}"
+
+    def start(self) -> None:
+        """Power on. Raises SwtpmMissing."""
+        program = shutil.which("swtpm")
+        if program is None:
+            raise SwtpmMissing("swtpm is not installed")
+        self.state.mkdir(parents=True, exist_ok=True)
+        for left_over in (self.socket, self.control, self._pid_file):
+            left_over.unlink(missing_ok=True)
+        command = [program, "socket", "--tpm2", "--tpmstate", f"dir={self.state}"]
+        command += ["--server", f"type=unixio,path={self.socket}", "--ctrl", f"type=unixio,path={self.control}"]
+        command += ["--flags", "not-need-init,startup-clear", "--pid", f"file={self._pid_file}", "--daemon"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            raise SwtpmMissing(f"swtpm did not start: {run.stderr.strip() or run.stdout.strip()}")
+        self._wait(lambda: self.control.exists() and self._pid_file.exists() and self._pid_file.read_text().strip())
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Power off; SIGKILL is a hard power cut."""
+        pid = self.pid
+        if pid is None:
+            return
+        try:
+            os.kill(pid, how)
+        except ProcessLookupError:
+            pass
+        else:
+            self._wait(lambda: not _alive(pid))
+        self._pid_file.unlink(missing_ok=True)
+
+    def power_cut(self) -> None:
+        """Off without a word and on again."""
+        self.stop(signal.SIGKILL)
+        self.start()
+
+    def wipe(self) -> None:
+        """Stop and forget every key, as a board swap or a clear would."""
+        self.stop()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    @property
+    def pid(self) -> int | None:
+        try:
+            return int(self._pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _wait(self, ready: Callable[[], object]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not ready():
+            if time.monotonic() > deadline:
+                raise SwtpmMissing(f"swtpm in {self.directory} did not come up or go down in {START_TIMEOUT_S} s")
+            time.sleep(0.005)
+
+    def __enter__(self) -> "Swtpm":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
