@@ -130,8 +130,6 @@ class _Session(EVCCHandler):
         """Closes the connection, which the package would keep for five seconds more."""
         if self._session is not None:
             self._session.writer.close()
-        if self.udp_client is not None and self.udp_client._transport is not None:
-            self.udp_client._transport.close()
         if self._handler is None or self._handler.done():
             return
         if self._session is None:

@@ -37,7 +37,6 @@ class OnboardCharger:
     async def run(self) -> None:
         """Follows the levels and the demand until cancelled."""
         while True:
-            self._note_levels()
             await self._apply()
             self._kick.clear()
             with suppress(TimeoutError):
@@ -90,6 +89,7 @@ class OnboardCharger:
 
     async def _apply(self) -> None:
         async with self._lock:
+            self._note_levels()
             if self._wanted and not self._state_c:
                 await self._set_state_c(True)
             await self._draw(self._target_a())

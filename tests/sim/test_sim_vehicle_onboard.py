@@ -54,7 +54,8 @@ async def test_state_c_first_then_the_current_and_back_in_the_other_order(log_pa
         await charger.stopped()
         await charger.stopped()
     assert cable.did == [("cp", "C"), ("draw", 16.0, 16.0, 16.0), ("draw", 0.0, 0.0, 0.0), ("cp", "B")]
-    assert [e["event"] for e in events(log_path)][-4:] == ["pilot", "draw", "draw", "pilot"]
+    acted = [e["event"] for e in events(log_path) if e["event"] in ("pilot", "draw")]
+    assert acted == ["pilot", "draw", "draw", "pilot"]
 
 
 async def test_stop_acts_without_being_awaited(log_path: Path) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from sim.namespaces import End, Topology, World, missing_right
-from sim.pki.authority import Blank
 from sim.pki.bad import expired
 from sim.pki.evcc import export_evcc
 from sim.pki.pki import EMAID, build
+from tests.sim.vehicle_pki import export_both_ends
 
 STATION = "tests.sim.vehicle_package_secc"
 
@@ -96,11 +96,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both ends' files, as the package lays them out."""
     directory = tmp_path_factory.mktemp("pki")
     authorities = build(directory / "authorities")
-    exported = export_evcc(authorities, directory / "good")
-    secc = authorities.cpo_sub_ca2.child(Blank("SECC leaf", "CPO"))
-    (exported / "iso15118_2/certs/cpoCertChain.pem").write_bytes(secc.chain_pem)
-    (exported / "iso15118_2/private_keys/seccLeaf.key").write_bytes(secc.key_pem())
-    (exported / "iso15118_2/private_keys/seccLeafPassword.txt").write_text("")
+    exported = export_both_ends(authorities, directory / "good")
     export_evcc(authorities, directory / "expired", contract=expired(authorities).leaf)
     export_evcc(build(directory / "others"), directory / "stranger")
     return exported

@@ -25,12 +25,12 @@ from sim.vehicle.exi_codec import ExiCodec
 
 
 class Station(SimEVSEController):
-    """Says in each ChargingStatusRes the next of `limits_a`, then the last for ever; takes its time to authorise."""
+    """Says in each ChargingStatusRes the next of `options.limits`, then the last for ever; may be slow to authorise."""
 
-    def __init__(self, limits_a: list[int], authorize_after_s: float) -> None:
+    def __init__(self, options: argparse.Namespace) -> None:
         super().__init__()
-        self._limits_a = limits_a
-        self._authorize_after_s = authorize_after_s
+        self._limits_a = [int(limit) for limit in options.limits.split(",")]
+        self._authorize_after_s = options.authorize_after_s
         self._first_asked_at_s: float | None = None
 
     async def get_evse_max_current_limit(self) -> PVEVSEMaxCurrent:
@@ -77,7 +77,8 @@ class Tampering(IEXICodec):
         return str(self._codec.get_version())
 
 
-async def serve(options: argparse.Namespace) -> None:
+async def secc(options: argparse.Namespace, station: Station) -> None:
+    """Serves for ever."""
     load_shared_settings()
     shared_settings[SettingKey.PKI_PATH] = str(options.pki)
     shared_settings[SettingKey.MESSAGE_LOG_JSON] = False
@@ -88,23 +89,27 @@ async def serve(options: argparse.Namespace) -> None:
         supported_auth_options=[AuthEnum[name] for name in options.auth.split(",")],
         allow_cert_install_service=False,
     )
-    controller = Station([int(limit) for limit in options.limits.split(",")], options.authorize_after_s)
-    await controller.set_status(ServiceStatus.STARTING)
-    await SECCHandler(Tampering(ExiCodec(), options), controller, config).start(options.interface)
+    await station.set_status(ServiceStatus.STARTING)
+    await SECCHandler(Tampering(ExiCodec(), options), station, config).start(options.interface)
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser()
+    options.add_argument("interface")
+    options.add_argument("pki", type=Path)
+    options.add_argument("auth")
+    options.add_argument("--tcp", action="store_true")
+    options.add_argument("--limits", default="16", help="EVSEMaxCurrent of each ChargingStatusRes")
+    options.add_argument("--authorize-after-s", type=float, default=0.0)
+    options.add_argument("--receipts", type=int, default=0, help="asked for in this many ChargingStatusRes")
+    options.add_argument("--stop-after", type=int, default=sys.maxsize, metavar="N", help="from the Nth one on")
+    options.add_argument("--hang-up-after", type=int, default=sys.maxsize, metavar="N")
+    return options
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("interface")
-    parser.add_argument("pki", type=Path)
-    parser.add_argument("auth")
-    parser.add_argument("--tcp", action="store_true")
-    parser.add_argument("--limits", default="16", help="EVSEMaxCurrent of each ChargingStatusRes")
-    parser.add_argument("--authorize-after-s", type=float, default=0.0)
-    parser.add_argument("--receipts", type=int, default=0, help="asked for in this many ChargingStatusRes")
-    parser.add_argument("--stop-after", type=int, default=sys.maxsize, metavar="N", help="from the Nth one on")
-    parser.add_argument("--hang-up-after", type=int, default=sys.maxsize, metavar="N")
-    asyncio.run(serve(parser.parse_args()))
+    options = parser().parse_args()
+    asyncio.run(secc(options, Station(options)))
 
 
 if __name__ == "__main__":
