@@ -24,7 +24,7 @@ CONTRACT_CODES: dict[ContractFault, ResponseCode] = {
     # Table 112 has no code for a certificate that is not valid yet.
     ContractFault.NOT_YET_VALID: ResponseCode.FAILED_CERT_CHAIN_ERROR,
     ContractFault.WRONG_USAGE: ResponseCode.FAILED_CERT_CHAIN_ERROR,
-    # The certificate holds, but not for the contract that was named.
+    # The certificate holds, but not for the contract that was named. # unverified: table 112
     ContractFault.EMAID_MISMATCH: ResponseCode.FAILED_NO_CERTIFICATE_AVAILABLE,
     ContractFault.EMAID_SYNTAX: ResponseCode.FAILED_NO_CERTIFICATE_AVAILABLE,
 }

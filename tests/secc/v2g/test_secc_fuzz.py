@@ -1,0 +1,119 @@
+"""Mutated messages and message orders: no exception escapes, no power without its preconditions."""
+
+import random
+import tracemalloc
+
+import pytest
+
+from secc.ports import Authorization, ContractPresented, MessageAnswered, PowerWanted, V2GEnded
+from secc.v2g.iso2.protocol import ALLOWED
+from secc.v2g.session import State
+from tests.secc.support import (
+    AUTHORIZATION,
+    ISO_2_WISH,
+    SESSION_ID,
+    Talk,
+    app_protocol_req,
+    message,
+    power,
+    signature_of,
+)
+from tests.secc.v2g.test_secc_refusals import GOOD, REACH
+
+MESSAGES = [message(name, elements, SESSION_ID) for name, elements in GOOD.items()]
+MESSAGES.append(message("AuthorizationReq", AUTHORIZATION, SESSION_ID, signature_of("AuthorizationReq", AUTHORIZATION)))
+MESSAGES.append(message("PowerDeliveryReq", power("Stop"), SESSION_ID))
+NAMES = [*GOOD, "AuthorizationReq", "PowerDeliveryReq"]
+MESSAGES.append(app_protocol_req(ISO_2_WISH))
+
+
+def assert_sound(talk: Talk) -> None:
+    """What must hold of any conversation whatsoever."""
+    wanted = [fact.wanted for fact in talk.facts_of(PowerWanted)]
+    if any(wanted):
+        answered = [fact.request for fact in talk.facts_of(MessageAnswered) if fact.response_code == "OK"]
+        assert "AuthorizationReq" in answered
+        assert "ChargeParameterDiscoveryReq" in answered
+        session = talk.conversation.session
+        assert session.contract is None or talk.facts_of(ContractPresented)
+        assert session.contract is None or session.signature_verified
+    ends = talk.facts_of(V2GEnded)
+    assert len(ends) <= 1
+    if ends:
+        assert talk.facts[-1] is ends[0]
+        assert not wanted or wanted[-1] is False
+
+
+def mutated(octets: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(octets)
+    for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
+        kind = chance.randrange(4)
+        at = chance.randrange(len(changed)) if changed else 0
+        if kind == 0 and changed:
+            changed[at] ^= 1 << chance.randrange(8)
+        elif kind == 1 and changed:
+            changed[at] = chance.randrange(256)
+        elif kind == 2:
+            del changed[at : at + chance.randrange(1, 8)]
+        else:
+            changed[at:at] = chance.randbytes(chance.randrange(1, 8))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("state", REACH, ids=lambda state: state.value)
+def test_mutated_messages_in_every_state(state: State) -> None:
+    chance = random.Random(f"15118 {state.value}")
+    talk = REACH[state](Talk())
+    for _ in range(600):
+        if talk.conversation.ended:
+            assert_sound(talk)
+            talk = REACH[state](Talk()) if chance.random() < 0.2 else Talk().set_up()
+        talk.send(mutated(chance.choice(MESSAGES), chance))
+        talk.pass_time(chance.choice((0.0, 0.1, 4.0)))
+    assert_sound(talk)
+
+
+def test_good_messages_in_any_order() -> None:
+    """The orders lean to what gets far, and the station says yes and no as it likes."""
+    chance = random.Random(15118)
+    order = list(range(len(MESSAGES)))
+    reached = set()
+    for _ in range(400):
+        talk = Talk(tls=chance.random() < 0.8)
+        talk.negotiate()
+        for _ in range(40):
+            if talk.conversation.ended:
+                break
+            talk.station(
+                authorization=chance.choice((*[Authorization.ACCEPTED] * 12, *Authorization)),
+                contactor_closed=chance.random() < 0.5,
+            )
+            allowed = [n for n in order if _fits(talk, n)]
+            talk.send(MESSAGES[chance.choice(allowed if allowed and chance.random() < 0.97 else order)])
+            talk.pass_time(chance.choice((0.0, 0.3, 3.1)))
+            reached.add(talk.conversation.session.state)
+        assert_sound(talk)
+    assert reached == set(State) - {State.METERING_RECEIPT}
+
+
+def _fits(talk: Talk, index: int) -> bool:
+    return index < len(NAMES) and NAMES[index] in ALLOWED[talk.conversation.session.state] - {"SessionStopReq"}
+
+
+def test_memory_stays_flat() -> None:
+    chance = random.Random(1)
+
+    def run(sessions: int) -> None:
+        for _ in range(sessions):
+            talk = Talk().set_up()
+            for _ in range(5):
+                talk.send(mutated(chance.choice(MESSAGES), chance))
+
+    run(50)
+    tracemalloc.start()
+    run(50)
+    before, _ = tracemalloc.get_traced_memory()
+    run(200)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 100_000
