@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secc.exi.errors import ExiDecodeError, Reason
+from secc.exi.errors import ExiDecodeError, ExiEncodeError, Reason
 
 WINDOW = 64
 """Octets held as one integer while events are read; a whole message as one integer makes reading it quadratic."""
@@ -38,11 +38,11 @@ def continued(data: bytes, position: int, value: int, most_bits: int) -> tuple[i
         octet = octets_at(data, position, 1)[0]
         position += 8
         value |= (octet & 0x7F) << shift
+        if value >> most_bits or (octet >= 0x80 and shift >= most_bits):
+            raise ExiDecodeError(Reason.INTEGER, f"integer of more than {most_bits} bits", bit=position)
         if octet < 0x80:
             return value, position
         shift += 7
-        if shift >= most_bits:
-            raise ExiDecodeError(Reason.INTEGER, f"integer of more than {most_bits} bits", bit=position)
 
 
 def text_at(data: bytes, position: int, length: int) -> tuple[str, int]:
@@ -78,7 +78,9 @@ def unsigned(value: int) -> bytes:
 
 
 def text_octets(text: str) -> bytes:
-    """A string as it is always written here: a literal, never a string table hit."""
+    """A string as it is always written here: a literal, never a string table hit. Raises ExiEncodeError."""
     if text.isascii():
         return unsigned(len(text) + 2) + text.encode("ascii")
+    if any("\ud800" <= character < "\ue000" for character in text):
+        raise ExiEncodeError(Reason.CODE_POINT, "a surrogate is no character")
     return unsigned(len(text) + 2) + b"".join([unsigned(ord(character)) for character in text])

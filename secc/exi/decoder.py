@@ -9,7 +9,7 @@ from secc.exi.bits import continued, octets_at, text_at, window_at
 from secc.exi.errors import ExiDecodeError, Reason
 from secc.exi.grammar import END, NODE, REFUSED, VALUE
 from secc.exi.tables import StateRow, Tables
-from secc.exi.values import INTEGER, STRING, TABLE, UNBOUNDED, UNSIGNED
+from secc.exi.values import BOUNDED_BITS, INTEGER, STRING, TABLE, UNBOUNDED, UNBOUNDED_BITS, UNSIGNED
 
 Message: TypeAlias = dict[str, object]
 
@@ -76,7 +76,8 @@ def _decode(
                 else:
                     value = first & 0x7F
                     if first & 0x80:
-                        value, position = continued(data, position, value, 64 if facets[2] < UNBOUNDED else 168)
+                        most_bits = BOUNDED_BITS if facets[2] < UNBOUNDED else UNBOUNDED_BITS
+                        value, position = continued(data, position, value, most_bits)
                     if kind == INTEGER:
                         if first & 0x100:
                             value = ~value

@@ -12,6 +12,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from secc.exi.errors import Reason, SchemaError
+from secc.exi.namespaces import Namespace
 from secc.exi.values import TEXT, ValueType, named, restricted
 from secc.exi.xsd import XS, QName, Schema, split
 
@@ -69,6 +70,10 @@ _ANY = Production(REFUSED, "wildcard", rank=_RANK_WILDCARD)
 _MIXED = Production(REFUSED, "mixed text", rank=_RANK_TEXT)
 
 
+def _preference(name: QName) -> tuple[bool, QName]:
+    return name[1] == Namespace.XMLDSIG, name
+
+
 class Grammar:
     """The start states of one schema set: `document`, `fragment`, and those of its types as they are asked for."""
 
@@ -85,27 +90,30 @@ class Grammar:
         return State([*roots, _ANY], escapes=False)
 
     def _fragment(self) -> State:
-        """Every element name of the schemas, local ones too; one whose declarations differ in type is `relaxed`."""
+        """Every element name of the schemas, local ones too; one whose declarations differ in type is `relaxed`.
+
+        Of two names that differ only in their namespace the first is taken, one of XML signatures last: a dict's key
+        cannot tell them apart, and none of them is an element that gets signed.
+        """
         declared: dict[QName, dict[str | int, Element]] = {}
         for node in self._schema.declarations:
             declared.setdefault(split(node.attrib["qname"]), {})[self._type_key(node)] = node
-        names = sorted(declared)
-        after = State([Production(REFUSED, "a second root element") for _ in names], escapes=False)
+        meant = {name[0]: name for name in sorted(declared, key=_preference, reverse=True)}
+        after = State([Production(REFUSED, "a second root element") for _ in declared], escapes=False)
         after.parts += [_ANY, _FINISH]
         start = State(escapes=False)
-        relaxed: list[tuple[Production, list[Element]]] = []
-        for name in names:
+        for name in sorted(declared):
             nodes = list(declared[name].values())
-            production = self._element(nodes[0], after) if len(nodes) == 1 else Production(NODE, name[0], None, after)
-            if len(nodes) > 1:
-                relaxed.append((production, nodes))
+            production = Production(REFUSED, "an ambiguous name")
+            if meant[name[0]] == name:
+                production = self._element(nodes[0], after)
+                if len(nodes) > 1:
+                    production = Production(NODE, name[0], self._relaxed(nodes, len(declared)), after)
             start.parts.append(production)
         start.parts += [_ANY, Production(REFUSED, "no root element", rank=_RANK_END)]
-        for production, nodes in relaxed:
-            production.content = self._relaxed(nodes, start)
         return start
 
-    def _relaxed(self, nodes: Sequence[Element], fragment: State) -> State:
+    def _relaxed(self, nodes: Sequence[Element], element_names: int) -> State:
         """The schema-informed element fragment grammar (EXI 1.0, section 8.5.3): any attribute, any element, text.
 
         Only the attributes and the text of the declared types are taken, each once, so that a dict can hold them.
@@ -117,7 +125,7 @@ class Grammar:
                 if self._text(definition) is None:
                     raise SchemaError(Reason.SCHEMA, f"element {node.get('name')} has two types, one with elements")
                 attributes |= {split(found.attrib["qname"]) for found in self._attributes(definition)}
-        elements = [Production(REFUSED, "unexpected element") for _ in fragment.productions()[:-2]]
+        elements = [Production(REFUSED, "unexpected element") for _ in range(element_names)]
         end = State([*elements, _ANY, _FINISH, Production(REFUSED, "more text", rank=_RANK_TEXT)])
         content = State([*elements, _ANY, _FINISH, Production(VALUE, "value", TEXT, end, rank=_RANK_TEXT)])
         return self._relaxed_start(attributes, content)
@@ -227,11 +235,17 @@ class Grammar:
         return [self._schema.elements[member] for member in sorted(group, key=split)]
 
     def _element(self, node: Element, following: State, limit: int = 0, exhausted: State | None = None) -> Production:
+        if self._is_abstract(node):
+            return Production(REFUSED, "abstract element")
         content = self._content(node)
         simple = isinstance(content, ValueType)
         return Production(
             VALUE if simple else NODE, node.attrib["name"], content, following, limit, exhausted, element=simple
         )
+
+    def _is_abstract(self, node: Element) -> bool:
+        definition = self._schema.types.get(node.get("type", ""))
+        return "true" in (node.get("abstract"), definition is not None and definition.get("abstract"))
 
     def elements(self, node: Element, following: State, limit: int, exhausted: State | None) -> list[Production]:
         return [self._element(choice, following, limit, exhausted) for choice in self._choices(node)]

@@ -19,7 +19,9 @@ HEX: Final = 4  # length as UNSIGNED, then the octets
 BASE64: Final = 5  # as HEX; told apart only where bytes are written as text
 
 MAX_TABLE = 4096  # EXI 1.0, section 7.1.9: a wider integer range is not an n-bit value
-UNBOUNDED = 1 << 168  # of an xs:integer, here a certificate's serial number (RFC 5280: 20 octets)
+UNBOUNDED_BITS = 168
+UNBOUNDED = (1 << UNBOUNDED_BITS) - 1  # of an xs:integer, here a certificate's serial number (RFC 5280: 20 octets)
+BOUNDED_BITS = 64
 MAX_LENGTH = 1 << 20
 
 _INTEGERS = {
