@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 HEADER = struct.Struct(">HII")
 ST_NO_SESSIONS = 0x8001
-RC_FAILURE = 0x101
+HANG_UP = -1
 MAX_MESSAGE = 4096
 
 Serve = Callable[[socket.socket], None]
@@ -83,11 +83,9 @@ class Proxy:
         """How often each command came."""
         return Counter(command.name for command in self.commands)
 
-    def drop_clients(self) -> None:
-        """Hang up on everyone, as a TPM resource manager that restarts does."""
-        for client in list(self._clients):
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
+    def hang_up(self, command: str, times: int = 1) -> None:
+        """Close the connection of the next `times` such commands, as a resource manager that restarts does."""
+        self.fail(command, HANG_UP, times)
 
     # --- life ---
 
@@ -110,7 +108,9 @@ class Proxy:
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         self._listeners.clear()
-        self.drop_clients()
+        for client in list(self._clients):
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5.0)
         self._threads.clear()
@@ -169,6 +169,8 @@ class Proxy:
         name, started = name_of(HEADER.unpack_from(command)[2]), time.monotonic()
         with self._turn:
             rc = self._injected(name)
+            if rc == HANG_UP:
+                raise ConnectionError("hanging up, as told")
             wait_s = self._delays.get(name, self._delays.get("*", 0.0))
             if wait_s:
                 time.sleep(wait_s)

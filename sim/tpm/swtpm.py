@@ -99,8 +99,9 @@ class Swtpm:
 
 
 def _alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and waits for its new parent to notice does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
+    return state != "Z"

@@ -212,7 +212,7 @@ def test_unknown_critical_extension(pki: Pki) -> None:
     assert refusal.fault is ContractFault.WRONG_USAGE
 
 
-@settings(max_examples=3000, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(position=st.integers(0, 10_000), value=st.integers(0, 255), which=st.integers(0, 2))
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_one_changed_byte_is_refused_or_harmless(pki: Pki, position: int, value: int, which: int) -> None:

@@ -121,8 +121,7 @@ def listening(context: ssl.SSLContext) -> Iterator[int]:
                 except OSError:
                     return
                 with connection, contextlib.suppress(OSError):
-                    with context.wrap_socket(connection, server_side=True) as secured:
-                        secured.recv(1)
+                    serve_one(context, connection)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -131,6 +130,11 @@ def listening(context: ssl.SSLContext) -> Iterator[int]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(10)
+
+
+def serve_one(context: ssl.SSLContext, connection: socket.socket) -> None:
+    with context.wrap_socket(connection, server_side=True) as secured:
+        secured.recv(1)
 
 
 def s_client(port: int, *options: str) -> str:
