@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from hal.mcu.frames import Ack, AckResult, CommandCode, Control, State, Telemetry, Token
 from hal.mcu.link import STALE_AFTER_S, BoardLog, LinkDown, LinkEvent, LinkUp, McuLink
+from hal.mcu.payloads import Ack, AckResult, CommandCode, Control, State, Telemetry, Token
 from hal.mcu.translate import capabilities_from, control_from, levels_from, reading_from, token_from
 from hal.pilot import PilotMachine
 from hal.ports import (
@@ -99,8 +99,7 @@ class McuBoard:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LINGER_S):
                 while self._link.is_up and not self._is_safe():
-                    self._stated.clear()
-                    await self._stated.wait()
+                    await self._next_state()
         self._shut()
 
     def snapshot(self) -> EvseSnapshot:
@@ -167,9 +166,14 @@ class McuBoard:
         raise BoardUnavailable(f"board: no ACK to {code.name}")
 
     async def reset_faults(self) -> AckResult:
-        """Clear latched faults, the board's and ours."""
+        """Clear latched faults, the board's and then ours; REFUSED while their cause stands, and nothing is cleared."""
         result = await self.command(CommandCode.RESET_FAULT)
-        self._settle(self._pilot.reset_faults(self._clock()))
+        if result is not AckResult.REFUSED:
+            # The last STATE is from before the reset, and would latch the fault again.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                    await self._next_state()
+            self._settle(self._pilot.reset_faults(self._clock()))
         return result
 
     @property
@@ -259,6 +263,10 @@ class McuBoard:
         if due and self._port.is_open:
             delay_s = max(0.0, min(due) - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    async def _next_state(self) -> None:
+        self._stated.clear()
+        await self._stated.wait()
 
     def _is_safe(self) -> bool:
         levels = self._pilot.levels

@@ -90,7 +90,7 @@ class PilotMachine:
 
     @property
     def setpoints(self) -> Setpoints:
-        put = STATE_F if self._power.welded else self._output.put
+        put = self._output.put
         return Setpoints(put.mode, put.duty_percent, self._power.allow, self._power.lock, self._limit_a)
 
     @property
@@ -189,11 +189,10 @@ class PilotMachine:
     def tick(self, now: float) -> list[BoardFact]:
         self._now = max(self._now, now)
         facts = self._settle_vehicle(now)
-        self._output.tick(self.vehicle is not _A, now)
         if now >= self._limit_lowers_at_s:
             self._limit_a, self._limit_lowers_at_s = self._limit_wanted_a, float("inf")
+        self._drive(now)
         if self._levels is not None:
-            self._power.update(self._levels, self._output.put, now)
             facts += self._told_by(self._levels, now)
         return facts + self._faults.update(self._standing_faults(now), now)
 
@@ -207,6 +206,15 @@ class PilotMachine:
         return min((at for at in waiting if at is not None), default=None)
 
     # --- inside ---
+
+    def _drive(self, now: float) -> None:
+        self._output.latch_error(self._power.welded)
+        self._output.tick(self.vehicle is not _A, now)
+        if self._levels is None:
+            return
+        self._power.update(self._levels, self._output.put, now)
+        self._output.latch_error(self._power.welded)
+        self._output.tick(self.vehicle is not _A, now)
 
     def _offer(self, offer: Offer, now: float) -> list[BoardFact]:
         self._output.want(offer)

@@ -4,7 +4,8 @@
 - E and F go out at once, and stay for 300 ms so that every vehicle sees them. # unverified: IEC 61851-1 A.3
 - From E or F the way to PWM leads over 750 ms of X1 (ISO 15118-3, T_vald_state_duration). # unverified
 - One PWM duty follows another after 5 s at the earliest: that is how long a vehicle may take to follow the last
-  (IEC 61851-1 table A.6, sequence 6). X1 in between does not shorten it, another vehicle does.
+  (IEC 61851-1 table A.6, sequence 6). X1 in between does not shorten it, another vehicle does; the same
+  duty may come back at once, and the 5 s count from then.
 """
 
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class PilotOutput:
     def __init__(self) -> None:
         self.put = NOTHING
         self._wanted = NOTHING
+        self._latched = False
         self._put_at_s = float("-inf")
         self._after_error = False
         self._last_pwm = NOTHING
@@ -47,6 +49,10 @@ class PilotOutput:
 
     def want(self, offer: Offer) -> None:
         self._wanted = offer
+
+    def latch_error(self, latched: bool) -> None:
+        """F, whatever is wanted, for as long as the fault is latched."""
+        self._latched = latched
 
     def forget_vehicle(self) -> None:
         """The next vehicle is offered nothing until somebody offers, and waits for no interval of this one's."""
@@ -64,6 +70,8 @@ class PilotOutput:
         return None if target == self.put else self._earliest_s(target)
 
     def _target(self, vehicle: bool) -> Offer:
+        if self._latched:
+            return STATE_F
         if self._wanted.mode is CpMode.X2 and (not vehicle or self.put.mode in _ERRORS):
             return NOTHING
         return self._wanted
@@ -81,6 +89,6 @@ class PilotOutput:
 
     def _put(self, offer: Offer, now: float) -> None:
         self._after_error = offer.mode is CpMode.X1 and self.put.mode in _ERRORS
-        if offer.mode is CpMode.X2 and offer != self._last_pwm:
+        if offer.mode is CpMode.X2:
             self._last_pwm, self._last_pwm_at_s = offer, now
         self.put, self._put_at_s = offer, now

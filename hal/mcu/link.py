@@ -14,20 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from hal.mcu.frames import (
-    Ack,
-    Command,
-    Control,
-    Frame,
-    Hello,
-    HelloAck,
-    Log,
-    Payload,
-    State,
-    StateFlag,
-    Telemetry,
-    Token,
-)
+from hal.mcu.frames import Frame
+from hal.mcu.payloads import Ack, Command, Control, Hello, HelloAck, Log, Payload, State, StateFlag, Telemetry, Token
 from hal.mcu.reader import FrameReader
 
 CONTROL_PERIOD_S = 0.1

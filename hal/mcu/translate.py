@@ -4,17 +4,7 @@ from datetime import datetime
 
 from hal.levels import BoardLevels, Setpoints
 from hal.mcu.faults import from_bits
-from hal.mcu.frames import (
-    BoardFlag,
-    Control,
-    ControlFlag,
-    HelloAck,
-    State,
-    StateFlag,
-    Telemetry,
-    Token,
-    WireCpMode,
-)
+from hal.mcu.payloads import BoardFlag, Control, ControlFlag, HelloAck, State, StateFlag, Telemetry, Token, WireCpMode
 from hal.ports import Contactor, CpMode, CpState, EvseCapabilities, TokenPresented
 from hal.quantities import MeterReading
 

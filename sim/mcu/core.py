@@ -7,14 +7,7 @@ the vehicle has 6 s in C1), no fault. Silence opens the contactor, puts F on the
 
 from dataclasses import dataclass
 
-from hal.mcu.frames import (
-    Control,
-    ControlFlag,
-    StateFlag,
-    WireContactor,
-    WireCp,
-    WireCpMode,
-)
+from hal.mcu.payloads import Control, ControlFlag, StateFlag, WireContactor, WireCp, WireCpMode
 
 MAX_TIMEOUT_S = 1.0
 CP_FILTER_S = 0.003
@@ -41,6 +34,8 @@ def is_valid_duty(duty_centi: int) -> bool:
 class SafetyCore:
     """Inputs by method, then `tick(now)`; outputs are the attributes. Call `tick` at `deadline()` at the latest."""
 
+    booted_s: float
+    """Until the contactor has had its time to fall, a closed feedback says nothing."""
     cp: WireCp = WireCp.A
     cp_mode: WireCpMode = WireCpMode.F
     duty_centi: int = 0
@@ -69,6 +64,9 @@ class SafetyCore:
     _current_a: float = 0.0
     _injected: int = 0
     _latched: int = 0
+
+    def __post_init__(self) -> None:
+        self._coil_at_s = self.booted_s
 
     @property
     def flags(self) -> StateFlag:
@@ -116,7 +114,7 @@ class SafetyCore:
     def feedback(self, closed: bool, now: float) -> None:
         if closed is not self._feedback:
             self._feedback = closed
-            self.contactor_ms = min(round((now - self._coil_at_s) * 1000), 0xFFFF)
+            self.contactor_ms = round(min((now - self._coil_at_s) * 1000, 0xFFFF))
 
     def current(self, highest_a: float) -> None:
         self._current_a = highest_a

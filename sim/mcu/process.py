@@ -12,14 +12,14 @@ from typing import TextIO
 
 from hal.duty import current_for_duty
 from hal.mcu.faults import to_bits
-from hal.mcu.frames import (
+from hal.mcu.frames import Frame
+from hal.mcu.payloads import (
     Ack,
     AckResult,
     BoardFlag,
     Command,
     CommandCode,
     Control,
-    Frame,
     Hello,
     HelloAck,
     Payload,
@@ -98,8 +98,8 @@ class SimulatedMcu:
             settings.cable.unlink(missing_ok=True)
 
     def _boot(self) -> None:
-        self._core = SafetyCore()
         self._booted_s = time.monotonic()
+        self._core = SafetyCore(self._booted_s)
         self._boot_id = self._chance.getrandbits(32) if self._settings.seed else random.getrandbits(32)
         self._token: Token | None = None
         self._token_until_s = 0.0

@@ -1,0 +1,475 @@
+"""What every board driver must do, over its wire and against a peer that is a process of its own.
+
+A driver joins by adding its bench to `BENCHES`: something with `board`, `facts` and the peer's cable.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from hal.mcu.payloads import AckResult, CommandCode
+from hal.ports import (
+    BoardFault,
+    BoardLink,
+    BoardUnavailable,
+    Contactor,
+    ContactorChanged,
+    CpMode,
+    CpState,
+    Fault,
+    MeterSampled,
+    PilotOffered,
+    PluggedIn,
+    TokenPresented,
+    Unplugged,
+    VehiclePaused,
+    VehicleReady,
+)
+from tests.conformance.mcu_peer import ROOT, Bench, Peer, bench, frozen, start_peer
+
+
+class Maker(Protocol):
+    def __call__(self, directory: Path, *arguments: str) -> AbstractAsyncContextManager[Bench]: ...
+
+
+BENCHES: dict[str, Maker] = {"evse_mcu": bench}
+
+
+@pytest.fixture(params=sorted(BENCHES))
+def make(request: pytest.FixtureRequest) -> Maker:
+    return BENCHES[request.param]
+
+
+@pytest.fixture
+async def stand(make: Maker, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with make(tmp_path, "--telemetry-s", "0.1") as made:
+        yield made
+
+
+async def charge(stand: Bench, limit_a: float = 16) -> None:
+    """From an open board to a closed contactor."""
+    await stand.cable.set_cp("B")
+    await stand.hears(PluggedIn)
+    stand.board.lock_connector(True)
+    stand.board.offer_current(limit_a)
+    await stand.cable.wait_for(lambda levels: levels.cp_mode == "X2" and levels.locked)
+    stand.board.permit_power(True)
+    await stand.cable.set_cp("C")
+    await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
+    await stand.until(lambda: stand.board.snapshot().contactor is Contactor.CLOSED)
+
+
+async def silence(stand: Bench) -> None:
+    """The board says nothing more, from now on; a vehicle comes."""
+    await stand.cable.fault("silence")
+    await stand.cable.set_cp("B")
+    await stand.cable.wait_for(lambda levels: levels.cp == "B")
+
+
+def faults(stand: Bench) -> list[tuple[Fault, bool]]:
+    return [(fact.fault, fact.active) for fact in stand.facts if isinstance(fact, BoardFault)]
+
+
+def after(peer: Peer, event: str, value: object, since_s: float) -> float:
+    """Seconds from `since_s` to the first such line of the trace after it."""
+    return next(t for t, _, said in peer.trace(event) if said == value and t >= since_s) - since_s
+
+
+# --- a session ---
+
+
+async def test_a_whole_charge(stand: Bench) -> None:
+    capabilities = await stand.open()
+    assert (capabilities.max_current_a, capabilities.phases, capabilities.has_lock) == (32, 3, True)
+    await charge(stand)
+    await stand.cable.draw(16, 16, 16)
+    before_wh = stand.peer.cable.levels.energy_wh
+    await stand.until(lambda: stand.board.meter().current_a == (16, 16, 16))
+    assert stand.board.meter().power_import_w == pytest.approx(3 * 230 * 16)
+    await stand.until(lambda: stand.board.meter().energy_import_wh > before_wh)
+    stand.board.offer_nothing()
+    await stand.cable.wait_for(lambda levels: levels.cp_mode == "X1")
+    await stand.cable.set_cp("B")
+    await stand.cable.wait_for(lambda levels: levels.contactor == "open")
+    assert stand.cable.levels.current_a == [0, 0, 0]
+    stand.board.lock_connector(False)
+    await stand.cable.wait_for(lambda levels: not levels.locked)
+    await stand.cable.set_cp("A")
+    await stand.hears(Unplugged)
+    kinds = (PluggedIn, VehicleReady, VehiclePaused, Unplugged, ContactorChanged, PilotOffered)
+    told = [type(fact).__name__ for fact in stand.facts if isinstance(fact, kinds)]
+    assert told == [
+        "PilotOffered",
+        "PluggedIn",
+        "PilotOffered",
+        "VehicleReady",
+        "ContactorChanged",
+        "PilotOffered",
+        "ContactorChanged",
+        "VehiclePaused",
+        "Unplugged",
+    ]
+    assert faults(stand) == []
+
+
+async def test_opened_with_the_vehicle_already_there(stand: Bench) -> None:
+    await stand.cable.set_cp("C")
+    await stand.open()
+    await stand.hears(PluggedIn)
+    await stand.hears(VehicleReady)
+    assert stand.board.snapshot().cp is CpState.C
+    assert not stand.cable.levels.permitted
+
+
+async def test_5_percent_and_power_under_messages(stand: Bench) -> None:
+    await stand.open()
+    await stand.cable.set_cp("B")
+    await stand.hears(PluggedIn)
+    stand.board.offer_hlc()
+    await stand.cable.wait_for(lambda levels: levels.duty_percent == 5)
+    stand.board.permit_power(True)
+    await stand.cable.set_cp("C")
+    await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
+
+
+async def test_a_swipe_arrives_once(stand: Bench) -> None:
+    await stand.open()
+    await stand.cable.swipe("04a2b3c4d5e6f7")
+    await stand.hears(TokenPresented)
+    await asyncio.sleep(0.4)
+    (token,) = stand.heard(TokenPresented)
+    assert isinstance(token, TokenPresented)
+    assert (token.id_token, token.kind) == ("04A2B3C4D5E6F7", "ISO14443")
+
+
+async def test_close_leaves_f_and_an_open_contactor(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    await stand.board.close()
+    await stand.cable.wait_for(lambda levels: levels.cp_mode == "F" and levels.contactor == "open", 0.5)
+    link_facts = stand.heard(BoardLink)
+    assert len(link_facts) == 1, "a close that was asked for is no loss"
+    with pytest.raises(BoardUnavailable):
+        stand.board.snapshot()
+
+
+async def test_closed_and_opened_again(stand: Bench) -> None:
+    await stand.open()
+    await stand.board.close()
+    await stand.open()
+    stand.board.offer_nothing()
+    await stand.cable.wait_for(lambda levels: levels.cp_mode == "X1")
+
+
+# --- a bad line ---
+
+
+async def test_nobody_at_the_other_end(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hal.board.OPEN_TIMEOUT_S", 0.3)
+    await silence(stand)
+    with pytest.raises(BoardUnavailable, match="no answer to HELLO"):
+        await stand.open()
+    await stand.cable.fault("silence", active=False)
+    await stand.open()
+
+
+async def test_the_first_frames_are_lost(stand: Bench) -> None:
+    await silence(stand)
+    opening = asyncio.create_task(stand.open())
+    await asyncio.sleep(0.5)
+    await stand.cable.fault("silence", active=False)
+    await opening
+    await stand.hears(PluggedIn)
+
+
+async def test_no_such_device(stand: Bench, tmp_path: Path) -> None:
+    (tmp_path / "tty").unlink()
+    with pytest.raises(BoardUnavailable, match="tty"):
+        await stand.open()
+
+
+async def test_one_byte_in_500_is_spoilt(make: Maker, tmp_path: Path) -> None:
+    async with make(tmp_path, "--corrupt", "0.002", "--seed", "7", "--telemetry-s", "0.1") as stand:
+        await stand.open()
+        for _ in range(6):
+            await charge(stand)
+            await stand.cable.set_cp("B")
+            await stand.cable.wait_for(lambda levels: levels.contactor == "open")
+            await stand.cable.set_cp("A")
+            await stand.until(lambda: len(stand.heard(Unplugged)) == len(stand.heard(PluggedIn)))
+            stand.facts[:] = [fact for fact in stand.facts if isinstance(fact, BoardFault)]
+        assert stand.board.frames_dropped.total() > 0
+        assert faults(stand) == []
+
+
+async def test_one_byte_in_50_is_spoilt_and_nothing_unsafe_happens(make: Maker, tmp_path: Path) -> None:
+    async with make(tmp_path, "--corrupt", "0.02", "--seed", "3", "--telemetry-s", "0.1") as stand:
+        await stand.open()
+        await stand.cable.set_cp("B")
+        await stand.hears(PluggedIn)
+        stand.board.offer_current(16)
+        await stand.cable.set_cp("C")
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            stand.board.permit_power(True)
+            await asyncio.sleep(0.1)
+        assert stand.cable.levels.contactor == "closed" or stand.heard(BoardLink)[-1:]
+        await stand.cable.set_cp("B")
+        await stand.cable.wait_for(lambda levels: levels.contactor == "open", 1)
+        assert stand.board.frames_dropped.total() > 10
+        await stand.cable.set_cp("A")
+        await stand.hears(Unplugged, timeout_s=10)
+
+
+# --- silence and restarts ---
+
+
+async def test_the_daemon_stands_still_and_the_contactor_opens(make: Maker, tmp_path: Path) -> None:
+    peer = await start_peer(tmp_path)
+    daemon = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.conformance.board_daemon",
+        peer.device,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        await peer.cable.set_cp("C")
+        assert daemon.stdout is not None
+        async with asyncio.timeout(10):
+            assert await daemon.stdout.readline() == b"closed\n"
+        async with frozen(daemon.pid):
+            stopped_s = time.monotonic()
+            await peer.cable.wait_for(lambda levels: levels.contactor == "open", 3)
+            assert after(peer, "contactor", "open", stopped_s) <= 1.1
+            assert peer.cable.levels.cp_mode == "F"
+            await asyncio.sleep(0.2)
+        # It wakes up, learns of the trip and gets the pilot back, but no power without a new permission.
+        await peer.cable.wait_for(lambda levels: levels.cp_mode == "X2", 3)
+        await asyncio.sleep(0.5)
+        assert peer.cable.levels.contactor == "open"
+        daemon.kill()
+        await daemon.wait()
+        killed_s = time.monotonic()
+        await peer.cable.wait_for(lambda levels: levels.cp_mode == "F", 3)
+        assert after(peer, "tripped", True, killed_s) <= 1.1
+    finally:
+        if daemon.returncode is None:
+            daemon.kill()
+            await daemon.wait()
+        await peer.stop()
+
+
+async def test_a_daemon_killed_in_mid_charge_is_followed_by_another(make: Maker, tmp_path: Path) -> None:
+    async with make(tmp_path) as stand:
+        daemon = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.conformance.board_daemon",
+            stand.peer.device,
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        await stand.cable.set_cp("C")
+        assert daemon.stdout is not None
+        async with asyncio.timeout(10):
+            await daemon.stdout.readline()
+        killed_s = time.monotonic()
+        daemon.kill()
+        await daemon.wait()
+        await stand.cable.wait_for(lambda levels: levels.contactor == "open", 3)
+        assert after(stand.peer, "contactor", "open", killed_s) <= 1.1
+        await stand.open()
+        await stand.hears(PluggedIn)
+        await stand.hears(VehicleReady)
+        assert faults(stand) == []
+        stand.board.offer_current(10)
+        stand.board.permit_power(True)
+        await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
+
+
+async def test_a_loop_that_is_not_alive_loses_its_power(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    stand.alive = False
+    since_s = time.monotonic()
+    await stand.cable.wait_for(lambda levels: levels.contactor == "open", 2)
+    assert after(stand.peer, "contactor", "open", since_s) <= 1.1
+    stand.alive = True
+    await stand.until(lambda: (Fault.COMMUNICATION_FAULT, False) in faults(stand))
+    assert not stand.cable.levels.permitted
+    stand.board.permit_power(True)
+    await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
+
+
+async def test_a_silent_board_is_noticed_and_its_set_points_are_replayed(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    stand.facts.clear()
+    await stand.cable.fault("silence")
+    lost_s = time.monotonic()
+    await stand.until(lambda: (Fault.COMMUNICATION_FAULT, True) in faults(stand), 1)
+    assert time.monotonic() - lost_s < 0.7
+    with pytest.raises(BoardUnavailable):
+        stand.board.snapshot()
+    stand.board.offer_current(10)
+    await stand.cable.wait_for(lambda levels: levels.contactor == "open", 2)
+    await stand.cable.fault("silence", active=False)
+    await stand.until(lambda: (Fault.COMMUNICATION_FAULT, False) in faults(stand))
+    await stand.cable.wait_for(lambda levels: levels.duty_percent == 16.66, 6)
+    assert stand.cable.levels.locked
+    assert not stand.cable.levels.permitted
+
+
+async def test_the_mcu_restarts_in_mid_charge(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    await stand.cable.fault("reset")
+    await stand.cable.wait_for(lambda levels: levels.contactor == "open")
+    await stand.until(lambda: [fact.up for fact in stand.facts if isinstance(fact, BoardLink)] == [True, False, True])
+    assert stand.heard(Unplugged) == []
+    stand.board.permit_power(True)
+    await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
+
+
+async def test_the_line_is_unplugged_and_comes_back(make: Maker, tmp_path: Path) -> None:
+    async with make(tmp_path) as stand:
+        await stand.open()
+        await stand.peer.stop()
+        await stand.until(lambda: (Fault.COMMUNICATION_FAULT, True) in faults(stand))
+        second = await start_peer(tmp_path)
+        try:
+            await second.cable.set_cp("B")
+            await stand.hears(PluggedIn)
+            assert (Fault.COMMUNICATION_FAULT, False) in faults(stand)
+        finally:
+            await stand.board.close()
+            await second.stop()
+
+
+async def test_an_old_meter_reading_is_not_repeated(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hal.board.METER_STALE_AFTER_S", 0.3)
+    async with make(tmp_path, "--telemetry-s", "0.6") as stand:
+        with pytest.raises(BoardUnavailable, match="no reading yet"):
+            stand.board.meter()
+        await stand.open()
+        await stand.hears(MeterSampled)
+        stand.board.meter()
+        await asyncio.sleep(0.35)
+        with pytest.raises(BoardUnavailable, match="no reading for"):
+            stand.board.meter()
+
+
+# --- faults of the power path ---
+
+
+async def test_c_to_b_opens_within_100_ms(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    await stand.cable.set_cp("B")
+    await stand.cable.wait_for(lambda levels: levels.contactor == "open")
+    left_s = [t for t, _, state in stand.peer.trace("cp") if state == "B"][-1]
+    assert after(stand.peer, "contactor", "open", left_s) <= 0.1
+
+
+async def test_the_cable_is_pulled_under_load(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    await stand.cable.draw(16, 16, 16)
+    await stand.cable.set_cp("A")
+    await stand.hears(Unplugged)
+    pulled_s = [t for t, _, state in stand.peer.trace("cp") if state == "A"][-1]
+    assert after(stand.peer, "contactor", "open", pulled_s) <= 0.1
+
+
+async def test_a_welded_contactor(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    await stand.cable.fault("weld")
+    stand.board.permit_power(False)
+    stand.board.lock_connector(False)
+    await stand.until(lambda: (Fault.EVSE_CONTACTOR_FAULT, True) in faults(stand))
+    assert stand.board.snapshot().contactor is Contactor.WELDED
+    await stand.cable.wait_for(lambda levels: levels.cp_mode == "F")
+    assert stand.cable.levels.locked
+    assert await stand.board.reset_faults() is AckResult.REFUSED
+    await stand.cable.fault("weld", active=False)
+    await stand.cable.wait_for(lambda levels: levels.contactor == "open")
+    assert stand.board.snapshot().cp_mode is CpMode.F, "latched"
+    assert await stand.board.reset_faults() is AckResult.DONE
+    await stand.until(lambda: (Fault.EVSE_CONTACTOR_FAULT, False) in faults(stand))
+
+
+async def test_a_contactor_that_does_not_close(stand: Bench) -> None:
+    await stand.open()
+    await stand.cable.fault("stuck_open")
+    await stand.cable.set_cp("B")
+    await stand.hears(PluggedIn)
+    stand.board.offer_current(16)
+    stand.board.permit_power(True)
+    await stand.cable.set_cp("C")
+    await stand.until(lambda: (Fault.EVSE_CONTACTOR_FAULT, True) in faults(stand))
+    await stand.cable.fault("stuck_open", active=False)
+    stand.board.permit_power(False)
+    await stand.until(lambda: (Fault.EVSE_CONTACTOR_FAULT, False) in faults(stand))
+    stand.board.permit_power(True)
+    await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
+
+
+@pytest.mark.parametrize("fault", [Fault.RESIDUAL_CURRENT, Fault.EMERGENCY_STOP, Fault.PROXIMITY_FAULT])
+async def test_a_fault_of_the_board_opens_and_clears(stand: Bench, fault: Fault) -> None:
+    await stand.open()
+    await charge(stand)
+    await stand.cable.fault(fault)
+    await stand.cable.wait_for(lambda levels: levels.contactor == "open")
+    await stand.until(lambda: faults(stand) == [(fault, True)])
+    await stand.cable.fault(fault, active=False)
+    await stand.until(lambda: faults(stand) == [(fault, True), (fault, False)])
+
+
+async def test_a_lock_that_jams(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hal.power_path.LOCK_LIMIT_S", 0.3)
+    await stand.open()
+    await stand.cable.fault("lock_jam")
+    stand.board.lock_connector(True)
+    await stand.until(lambda: faults(stand) == [(Fault.CONNECTOR_LOCK_FAILURE, True)])
+    await stand.cable.fault("lock_jam", active=False)
+    await stand.until(lambda: (Fault.CONNECTOR_LOCK_FAILURE, False) in faults(stand))
+
+
+async def test_a_bcb_toggle_of_200_ms_is_seen(stand: Bench) -> None:
+    await stand.open()
+    await stand.cable.set_cp("B")
+    await stand.hears(PluggedIn)
+    for state in "CBCB":
+        await stand.cable.set_cp(state)
+        await asyncio.sleep(0.2)
+    await stand.hears(VehiclePaused, 2)
+    assert len(stand.heard(VehicleReady)) == 2
+
+
+# --- the technician ---
+
+
+async def test_commands_are_answered(stand: Bench) -> None:
+    await stand.open()
+    assert await stand.board.command(CommandCode.RCD_TEST) is AckResult.UNSUPPORTED
+    assert await stand.board.command(CommandCode.REBOOT) is AckResult.DONE
+    await stand.until(lambda: [fact.up for fact in stand.facts if isinstance(fact, BoardLink)] == [True, False, True])
+
+
+async def test_a_command_nobody_answers(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hal.board.COMMAND_TIMEOUT_S", 0.05)
+    await stand.open()
+    await silence(stand)
+    with pytest.raises(BoardUnavailable, match="no ACK to LOCK_TEST"):
+        await stand.board.command(CommandCode.LOCK_TEST)
