@@ -111,7 +111,7 @@ def _judge(end: SessionEnd, charger: OnboardCharger) -> Verdict:
     if end.ending is Ending.REFUSED:
         return Verdict(ExitCode.REFUSED, f"refused: {end.detail}")
     if end.ending is not Ending.STOPPED:
-        return Verdict(ExitCode.FAILED, f"{end.ending.value}: {end.detail}")
+        return Verdict(ExitCode.FAILED, f"{end.ending.value}: {end.detail}" if end.detail else end.ending.value)
     if not charger.drew:
         return Verdict(ExitCode.FAILED, "the session ended in order, but no current ever flowed")
     return Verdict(ExitCode.AS_EXPECTED, "charged")

@@ -37,6 +37,7 @@ class Ending(Enum):
     REFUSED = "negative response code"
     NOT_DISCOVERED = "no usable SDP response"
     NOT_CONNECTED = "no TCP or TLS connection"
+    NOT_OFFERED = "Plug & Charge is not offered"
     LOST = "connection lost"
 
 
@@ -55,7 +56,7 @@ class EvccOptions:
     """Laid out as iso15118.shared.security.CertPath and KeyPath say."""
     tls: bool
     contract: bool
-    """Plug & Charge if offered; otherwise external payment, offered or not."""
+    """Plug & Charge or nothing; otherwise external payment, offered or not."""
     goal: ChargeGoal
     loop_delay_s: float
     emaid: str | None = None
@@ -111,6 +112,7 @@ class _Session(EVCCHandler):
     ) -> None:
         tap = TappedCodec(codec, self._sent, self._received, options.emaid)
         super().__init__(config, options.interface, tap, controller)
+        self._options = options
         self._charger = charger
         self._events = events
         self._end: asyncio.Future[SessionEnd] = asyncio.get_running_loop().create_future()
@@ -175,8 +177,8 @@ class _Session(EVCCHandler):
     def _pause_s(self) -> float:
         return ONGOING_PAUSE_S if self._repeats else 0.0
 
-    def _connection_lost(self) -> None:
-        self._ended(Ending.LOST, f"the station closed the connection after {self._last_sent}")
+    def _connection_lost(self, why: str) -> None:
+        self._ended(Ending.LOST, f"{why} after {self._last_sent}")
 
     def _ended(self, ending: Ending, detail: str = "") -> None:
         if not self._end.done():
@@ -191,13 +193,18 @@ class _Session(EVCCHandler):
         self._events.write("message", name=name, sent=True)
         match name:
             case "PaymentServiceSelectionReq":
-                self._events.write("payment", option=body["SelectedPaymentOption"])
+                self._payment_selected(body["SelectedPaymentOption"])
             case "PaymentDetailsReq":
                 self._events.write("contract", emaid=body["eMAID"])
             case "MeteringReceiptReq":
                 self._events.write("receipt", meter_reading_wh=body["MeterInfo"].get("MeterReading"))
             case "PowerDeliveryReq" if body["ChargeProgress"] == "Stop":
                 self._power_delivery_stop()
+
+    def _payment_selected(self, option: str) -> None:
+        self._events.write("payment", option=option)
+        if self._options.contract and option != "Contract":
+            self._ended(Ending.NOT_OFFERED)
 
     def _power_delivery_stop(self) -> None:
         self._charger.stop()

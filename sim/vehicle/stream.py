@@ -12,10 +12,11 @@ class FramedReader:
     """Stands in for the StreamReader of an iso15118 communication session.
 
     The package takes each read for one message, so a response in two TCP segments would end it; and it repeats a
-    request at once while the station answers Ongoing, which is hundreds a second. `pause_s` is asked once a message.
+    request at once while the station answers Ongoing, which is hundreds a second. `pause_s` is asked once a message;
+    `lost` is told why no more messages come.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, pause_s: Callable[[], float], lost: Callable[[], None]) -> None:
+    def __init__(self, reader: asyncio.StreamReader, pause_s: Callable[[], float], lost: Callable[[str], None]) -> None:
         self._reader = reader
         self._pause_s = pause_s
         self._lost = lost
@@ -31,8 +32,12 @@ class FramedReader:
             message = header + await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             self._ended = True
-            self._lost()
+            self._lost("the station closed the connection")
             return b""
+        except asyncio.CancelledError:
+            # This is how the package's timeout of a response shows here; it says nothing of it for five seconds more.
+            self._lost("no answer in time")
+            raise
         await asyncio.sleep(self._pause_s())
         return message
 

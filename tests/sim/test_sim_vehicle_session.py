@@ -216,6 +216,21 @@ def test_a_station_that_hangs_up(site: Site) -> None:
     assert visit.of("draw")[-1]["current_a"] == 0.0
 
 
+def test_a_station_that_falls_silent(site: Site) -> None:
+    site.station("PNC", "--stall-after", "2")
+    visit = site.visit("iso2-ac-pnc", "--charge-s", "60")
+    assert visit.exit_code == 1
+    assert visit.last_line == "vehicle: connection lost: no answer in time after ChargingStatusReq"
+    asked = [e["t"] for e in visit.of("message") if e["name"] == "ChargingStatusReq"][-1]
+    assert 1.9 < visit.of("pilot")[-1]["t"] - asked < 2.5, "the message's timeout is 2 s"
+
+
+def test_a_station_without_plug_and_charge(site: Site) -> None:
+    site.station("EIM")
+    visit = site.visit("iso2-ac-pnc")
+    assert (visit.exit_code, visit.last_line) == (1, "vehicle: Plug & Charge is not offered")
+
+
 def test_nobody_answers_sdp(world: World, site: Site) -> None:
     site.station("PNC")
     site.close()

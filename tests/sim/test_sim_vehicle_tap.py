@@ -89,10 +89,10 @@ def frame(payload: bytes) -> bytes:
 
 class Lost:
     def __init__(self) -> None:
-        self.count = 0
+        self.reasons: list[str] = []
 
-    def __call__(self) -> None:
-        self.count += 1
+    def __call__(self, why: str) -> None:
+        self.reasons.append(why)
 
 
 def framed(stream: asyncio.StreamReader, lost: Lost, pause_s: Callable[[], float] = lambda: 0.0) -> FramedReader:
@@ -109,7 +109,7 @@ async def test_messages_come_whole_however_tcp_cuts_them() -> None:
     assert await reader.read(7000) == frame(b"b")
     assert await reader.read(7000) == frame(b"")
     assert not reader.at_eof()
-    assert lost.count == 0
+    assert lost.reasons == []
 
 
 @pytest.mark.parametrize("rest", [b"", b"\x01\xfe", frame(b"abc")[:-1]])
@@ -120,14 +120,14 @@ async def test_a_closed_connection_is_told_at_once(rest: bytes) -> None:
     stream.feed_eof()
     assert await reader.read(7000) == b""
     assert reader.at_eof()
-    assert lost.count == 1
+    assert lost.reasons == ["the station closed the connection"]
 
 
 async def test_a_reset_connection_too() -> None:
     stream, lost = asyncio.StreamReader(), Lost()
     stream.set_exception(ConnectionResetError())
     assert await framed(stream, lost).read(7000) == b""
-    assert lost.count == 1
+    assert lost.reasons == ["the station closed the connection"]
 
 
 async def test_a_nonsense_length_is_not_waited_for() -> None:
@@ -143,3 +143,10 @@ async def test_it_pauses_when_told() -> None:
     before_s = loop.time()
     await framed(stream, Lost(), lambda: 0.05).read(7000)
     assert loop.time() - before_s >= 0.05
+
+
+async def test_an_answer_that_does_not_come_is_told_when_the_package_gives_up() -> None:
+    lost = Lost()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(framed(asyncio.StreamReader(), lost).read(7000), 0.01)
+    assert lost.reasons == ["no answer in time"]

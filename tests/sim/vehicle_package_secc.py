@@ -67,6 +67,8 @@ class Tampering(IEXICodec):
             response["MeterInfo"] = {"MeterID": "M1", "MeterReading": 1000 + self._count}
         if self._count >= self._options.stop_after:
             response["AC_EVSEStatus"]["EVSENotification"] = "StopCharging"
+        if self._count >= self._options.stall_after:
+            time.sleep(60)
         if self._count >= self._options.hang_up_after:
             os._exit(1)
 
@@ -104,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--receipts", type=int, default=0, help="asked for in this many ChargingStatusRes")
     options.add_argument("--stop-after", type=int, default=sys.maxsize, metavar="N", help="from the Nth one on")
     options.add_argument("--hang-up-after", type=int, default=sys.maxsize, metavar="N")
+    options.add_argument("--stall-after", type=int, default=sys.maxsize, metavar="N")
     return options
 
 
