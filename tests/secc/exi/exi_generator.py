@@ -10,17 +10,20 @@ from secc.exi.tables import StateRow, Tables, ValueRow
 from secc.exi.values import INTEGER, STRING, TABLE, UNSIGNED
 
 MOST_ITEMS = 4
-TEXT = "ABCabc019 _-:/.#"
-WIDE_TEXT = TEXT + "äß€漢😀\x7f\x80"
+TEXT = "ABCabc019_-:/.#"
+WIDE_TEXT = TEXT + " äß€漢😀\x7f\x80"
 
 
 class Generator:
-    """rng: seeded by the caller. wide: strings beyond ASCII, lengths to the schema's limit, lists past a few items."""
+    """rng: seeded by the caller. wide: empty values and strings beyond ASCII too. without: names never used."""
 
-    def __init__(self, tables: Tables, rng: random.Random, *, wide: bool = True) -> None:
+    def __init__(
+        self, tables: Tables, rng: random.Random, *, wide: bool = True, without: frozenset[str] = frozenset()
+    ) -> None:
         self._states = tables.states
         self._rng = rng
         self._wide = wide
+        self._without = without
         self._possible = possible_states(tables)
 
     def message(self, start: int, root: str) -> dict[str, Any]:
@@ -48,7 +51,7 @@ class Generator:
                 state = exhausted
 
     def _pick(self, row: StateRow, node: dict[str, Any]) -> Any:
-        possible = [found for found in row[2] if is_possible(found, self._possible)]
+        possible = [found for found in row[2] if is_possible(found, self._possible) and found[1] not in self._without]
         fresh = [found for found in possible if len(node.get(found[1], ())) < MOST_ITEMS or not found[5]]
         if fresh and self._rng.random() < 0.6:
             return fresh[0]
