@@ -26,7 +26,16 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 def openssl_verify(pki: Pki, root: str, chain: Path) -> str:
-    command = ["openssl", "verify", "-x509_strict", "-CAfile", str(pki.path(root)), "-untrusted", str(chain), str(chain)]
+    command = [
+        "openssl",
+        "verify",
+        "-x509_strict",
+        "-CAfile",
+        str(pki.path(root)),
+        "-untrusted",
+        str(chain),
+        str(chain),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     return run.stdout + run.stderr
 
