@@ -132,6 +132,9 @@ class _Session(EVCCHandler):
         """Closes the connection, which the package would keep for five seconds more."""
         if self._session is not None:
             self._session.writer.close()
+        # The package never closes it.
+        if (transport := getattr(self.udp_client, "_transport", None)) is not None:
+            transport.close()
         if self._handler is None or self._handler.done():
             return
         if self._session is None:

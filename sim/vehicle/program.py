@@ -23,6 +23,8 @@ def run(drive: Drive, options: argparse.Namespace) -> int:
     """Runs the visit within `options.timeout_s`; SIGTERM and SIGINT drive off, which unplugs first."""
     # The iso15118 package has set the root logger to stdout when it was imported; from here on it is ours.
     logging.basicConfig(level=options.log_level, stream=sys.stderr, force=True)
+    # Reports the end of every session as an error with a traceback of nothing.
+    logging.getLogger("iso15118.evcc.transport.udp_client").setLevel(logging.CRITICAL)
     with EventLog(options.log) as events:
         verdict = asyncio.run(_bounded(drive, events, options.timeout_s))
         events.write("ended", verdict=verdict.text, exit_code=int(verdict.exit_code))
