@@ -1,0 +1,272 @@
+"""A whole charging site: the daemon in its own network namespace, and around it every other end as a process.
+
+    station    evsed, and the CSMS on its loopback
+    plc        the virtual Green PHY modems
+    vehicle1   the vehicle
+
+The demo shows one session on it; end-to-end tests break it. Everything lives below one directory: configuration, state,
+PKI, sockets, and the logs that each process writes as JSON lines.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from certs.csr import Subject
+from certs.keystore import Purpose
+from certs.provision import ensure_identity, take_over
+from certs.store import CertificateStore, RootKind
+from certs.tpm import KeyAttributes, Tpm, TpmKeyStore
+from sim import pki as test_pki
+from sim.namespaces import World, charging_site
+from sim.pki.bad import BAD_CONTRACTS
+from sim.pki.evcc import export_evcc
+
+IDENTITY = "CS-EVSED-1"
+EVSE_ID = "DE*EVS*E0001"
+CARD = "04A2B3C4"
+
+Event = dict[str, Any]
+
+
+class SiteError(Exception):
+    """A part of the site did not start, or did not do what was waited for; the message says which."""
+
+
+@dataclass(slots=True)
+class Options:
+    """What differs from site to site. Times are short, so that a session of half a minute shows everything."""
+
+    sampled_interval_s: float = 4.0
+    lower_after_updates: int = 0
+    """The CSMS lowers the current by a TxProfile after so many periodic readings; 0: never."""
+    lower_to_a: float = 10.0
+    max_current_a: float = 16.0
+    csms: dict[str, str | float | int] = field(default_factory=dict)
+    """More keys of the configuration's [csms]."""
+    evse: dict[str, str | float | int | bool] = field(default_factory=dict)
+    """More keys of the configuration's [[evse]]."""
+
+
+class Site:
+    """A context manager; leaving it stops everything that was started."""
+
+    def __init__(self, directory: Path, options: Options | None = None) -> None:
+        self.directory = directory
+        self.options = options or Options()
+        self.world = World(charging_site())
+        self.keys: dict[Purpose, KeyAttributes] = {}
+        self._stack = ExitStack()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._csms_port = 0
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._stack.enter_context(self.world)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # --- Preparation ---
+
+    def prepare(self) -> None:
+        """A TPM with the station's keys in it, their certificates, the trusted roots, the configuration."""
+        tcti = self.start_tpm()
+        self.pki = test_pki.pki.build(self.directory / "pki")
+        export_evcc(self.pki, self.directory / "vehicle" / "good")
+        for name in ("unknown_root", "expired"):
+            make, _ = BAD_CONTRACTS[name]
+            export_evcc(self.pki, self.directory / "vehicle" / name, make(self.pki).leaf)
+        self._provision(tcti)
+        self._configure(tcti)
+
+    def start_tpm(self) -> str:
+        """Returns the TCTI to reach it by."""
+        arguments = ["--dir", self._path("tpm"), "--log", self._path("tpm.jsonl")]
+        process = self._start("tpm", "station", ["sim.tpm", *arguments])
+        assert process.stdout is not None
+        line = process.stdout.readline().decode().strip()
+        if not line:
+            raise SiteError(f"the TPM did not start: see {self._path('tpm.out')}")
+        return line
+
+    def _provision(self, tcti: str) -> None:
+        """What a factory does: keys made in the TPM, certificates for them, the roots the station trusts."""
+        tpm, store = Tpm(tcti), CertificateStore(self.directory / "state" / "certs")
+        try:
+            take_over(tpm, store)
+            for kind, root in (
+                (RootKind.V2G, self.pki.v2g_root),
+                (RootKind.MO, self.pki.mo_root),
+                (RootKind.CSMS, self.pki.csms_root),
+            ):
+                store.install_root(kind, root.pem.decode())
+            keys, now = TpmKeyStore(tpm), datetime.now(UTC)
+            for purpose, name, issue in (
+                (Purpose.SECC, EVSE_ID.replace("*", ""), self.pki.issue_secc),
+                (Purpose.CSMS, IDENTITY, self.pki.issue_station),
+            ):
+                identity = ensure_identity(store, keys, purpose, Subject(name, "evsed", "DE"), issue, now)
+                self.keys[purpose] = keys.open(identity.key.key_id).describe()
+        finally:
+            tpm.close()
+
+    def _configure(self, tcti: str) -> None:
+        self._csms_port = 9000
+        csms = {
+            "url": f"wss://localhost:{self._csms_port}/ocpp",
+            "security_profile": 3,
+            "sampled_interval_s": self.options.sampled_interval_s,
+            "retry_back_off_s": 1,
+            "message_timeout_s": 5,
+            "web_socket_ping_s": 2,
+            "meter_note_s": 1,
+            **self.options.csms,
+        }
+        evse = {
+            "id": 1,
+            "evse_id": EVSE_ID,
+            "device": str(self.directory / "board1"),
+            "plc_interface": "plc0",
+            "max_current_a": self.options.max_current_a,
+            **self.options.evse,
+        }
+        station = {
+            "identity": IDENTITY,
+            "vendor": "evsed",
+            "model": "simulated",
+            "serial": "0001",
+            "state_dir": str(self.directory / "state"),
+        }
+        log = {"level": "DEBUG", "events": self._path("events.jsonl")}
+        tables: dict[str, dict[str, Any]] = {
+            "[station]": station,
+            "[csms]": csms,
+            "[tpm]": {"tcti": tcti},
+            "[log]": log,
+            "[[evse]]": evse,
+        }
+        text = "\n".join(
+            f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+            for head, table in tables.items()
+        )
+        (self.directory / "evsed.toml").write_text(text)
+
+    # --- Processes ---
+
+    def start_csms(self) -> None:
+        ready = self.directory / "csms.ready"
+        ready.unlink(missing_ok=True)
+        arguments = ["--port", str(self._csms_port), "--ready-file", str(ready), "--log", self._path("csms.jsonl")]
+        arguments += ["--cert", str(self.pki.path("csms.chain.pem")), "--key", str(self.pki.path("csms.key"))]
+        arguments += ["--client-ca", str(self.pki.path("station_root.pem")), "--control", self._path("csms.sock")]
+        arguments += ["--emaid", test_pki.pki.EMAID, "--rfid", CARD]
+        if self.options.lower_after_updates:
+            arguments += ["--lower-after-updates", str(self.options.lower_after_updates)]
+            arguments += ["--lower-to", str(self.options.lower_to_a)]
+        self._start("csms", "station", ["sim.csms", *arguments])
+        self.wait_for(ready.exists, "the CSMS to listen", 20)
+
+    def start_modems(self) -> None:
+        modems = ["--modem", "evse1:m-evse1:evse", "--modem", "ev1:m-ev1:ev"]
+        self._start("plc", "plc", ["sim.plc", *modems])
+
+    def start_board(self, *more: str) -> None:
+        device = self.directory / "board1"
+        arguments = ["--pty-link", str(device), "--cable", self._path("cable1.sock")]
+        arguments += ["--trace", self._path("board.jsonl"), "--max-current-a", "32", *more]
+        self._start("board", "station", ["sim.mcu", *arguments])
+        self.wait_for(device.exists, "the board's serial line", 10)
+
+    def start_daemon(self) -> None:
+        """Returns once the station is ready, whether or not the CSMS answers."""
+        before = len(self.log_of("evsed"))
+        self._start("evsed", "station", ["firmware.app", self._path("evsed.toml")])
+        self.wait_for(lambda: "is ready" in self.log_of("evsed")[before:], "evsed to be ready", 20)
+
+    def start_all(self) -> None:
+        self.prepare()
+        self.start_csms()
+        self.start_modems()
+        self.start_board()
+        self.start_daemon()
+
+    def start_vehicle(self, kind: str, *more: str, contract: str = "good") -> "subprocess.Popen[bytes]":
+        arguments = [kind, "--interface", "plc0", "--cable", self._path("cable1.sock")]
+        arguments += ["--pki", str(self.directory / "vehicle" / contract), "--log", self._path("vehicle.jsonl"), *more]
+        return self._start("vehicle", "vehicle1", ["sim.vehicle", *arguments])
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL, timeout_s: float = 30.0) -> int:
+        """Signal one process and wait for its end; returns its exit code."""
+        process = self._processes.pop(name)
+        if process.poll() is None:
+            os.kill(process.pid, how)
+        return process.wait(timeout_s)
+
+    def _start(self, name: str, netns: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
+        """Start a module of ours; its words go to `NAME.out`, but for the TPM, whose first line is read here."""
+        out = (self.directory / f"{name}.out").open("ab")
+        self._stack.callback(out.close)
+        process = self.world.spawn(
+            netns,
+            [sys.executable, "-m", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if name == "tpm" else out,
+            stderr=out,
+        )
+        self._processes[name] = process
+        return process
+
+    # --- What happened ---
+
+    def _path(self, name: str) -> str:
+        return str(self.directory / name)
+
+    def log_of(self, name: str) -> str:
+        path = self.directory / f"{name}.out"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def read(self, name: str) -> list[Event]:
+        """The whole lines of `NAME.jsonl`: events (of the daemon), csms, vehicle, board, tpm."""
+        path = self.directory / f"{name}.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def follow(self, name: str, until: Callable[[], bool], poll_s: float = 0.05) -> Iterator[Event]:
+        """The lines of `NAME.jsonl` as they come, until `until()` holds and all have been read."""
+        seen = 0
+        over = False
+        while not over:
+            over = until()
+            lines = self.read(name)
+            yield from lines[seen:]
+            seen = len(lines)
+            if not over:
+                time.sleep(poll_s)
+
+    def transaction_events(self) -> list[Event]:
+        """The payloads of TransactionEvent as the CSMS received them, in their order."""
+        return [line["payload"] for line in self.read("csms") if line["action"] == "TransactionEvent"]
+
+    def wait_for(self, holds: Callable[[], object], what: str, timeout_s: float) -> None:
+        """Raises SiteError when `holds` is not true in time, or when a process ended meanwhile."""
+        deadline_s = time.monotonic() + timeout_s
+        while not holds():
+            for name, process in self._processes.items():
+                if name != "vehicle" and process.poll() is not None:
+                    raise SiteError(f"{name} ended with {process.returncode}: {self.log_of(name)[-2000:]}")
+            if time.monotonic() > deadline_s:
+                raise SiteError(f"waited {timeout_s:.0f} s for {what}")
+            time.sleep(0.02)
