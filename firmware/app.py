@@ -38,7 +38,7 @@ from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
 from hal.board import McuBoard
 from hal.plc.link import GreenPhyLink
-from hal.plc.timings import Profile
+from hal.plc.timings import Profile, Timings
 from hal.quantities import EvseId
 from ocpp_client.config import OcppConfig
 from ocpp_client.ports import JournalError, ResetRequested
@@ -95,7 +95,13 @@ async def _start_evse(evse: Evse, settings: EvseSettings, credentials: Credentia
     """The vehicle side first, the board last: a vehicle that is there already finds all of it."""
     if settings.plc_interface:
         evse.secc = await _start_secc(evse, settings, credentials, stack)
-        plc = GreenPhyLink(settings.plc_interface, evse.number, evse.report, profile=Profile(settings.slac_profile))
+        plc = GreenPhyLink(
+            settings.plc_interface,
+            evse.number,
+            evse.report,
+            profile=Profile(settings.slac_profile),
+            timings=Timings(slac_init_s=settings.slac_init_timeout_s),
+        )
         await plc.open()
         stack.push_async_callback(plc.close)
         evse.plc = plc
