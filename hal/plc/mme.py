@@ -2,8 +2,8 @@
 
 This is the only door to pyslac, and only to its codec: its message classes serve where they are right, behind length
 checks of ours, for they index past the end of a short frame. Ours stand where pyslac has none (CM_VALIDATE, CM_AMP_MAP,
-CM_GET_KEY) or errs: it reads and writes the length of CM_SLAC_MATCH.REQ in the wrong byte order, and that of the CNF
-when reading.
+CM_GET_KEY) or errs: it reads and writes the length of CM_SLAC_MATCH.REQ in the wrong byte order, reads that of the CNF
+so, and reads single octets of CM_SET_KEY.CNF as numbers that it cannot write.
 """
 
 import logging
@@ -77,6 +77,8 @@ NID_LENGTH = 7
 MATCH_REQ_MVF_LENGTH = 0x3E
 MATCH_CNF_MVF_LENGTH = 0x56
 _STATION_ID = bytes(17)
+# Where pyslac takes the payload to begin.
+_PAYLOAD_AT = 19
 
 
 @dataclass(slots=True)
@@ -243,6 +245,11 @@ def _match_cnf(frame: bytes) -> MatchCnf:
     return message
 
 
+def _set_key_cnf(frame: bytes) -> SetKeyCnf:
+    fields = (frame[28:29], frame[29:31], frame[31:32], frame[32:33])
+    return SetKeyCnf(frame[19], frame[20:24], frame[24:28], *fields)
+
+
 def _set_key_req(frame: bytes) -> SetKeyReq:
     return SetKeyReq(nid=frame[33:40], new_key=frame[41:57])
 
@@ -264,7 +271,7 @@ _CODECS: dict[int, tuple[type[Message], int, Callable[[bytes], Message]]] = {
     CM_AMP_MAP | REQ: (AmpMap, 22, AmpMap.from_bytes),
     CM_AMP_MAP | CNF: (AmpMapCnf, 20, AmpMapCnf.from_bytes),
     CM_SET_KEY | REQ: (SetKeyReq, 57, _set_key_req),
-    CM_SET_KEY | CNF: (SetKeyCnf, 33, SetKeyCnf.from_bytes),
+    CM_SET_KEY | CNF: (SetKeyCnf, 33, _set_key_cnf),
     CM_GET_KEY | REQ: (GetKeyReq, 28, GetKeyReq.from_bytes),
     CM_GET_KEY | CNF: (GetKeyCnf, 32, GetKeyCnf.from_bytes),
 }
@@ -277,7 +284,7 @@ def decode(frame: bytes, header: Header | None = None) -> Mme:
     codec = _CODECS.get(header.mmtype)
     if codec is None:
         raise MmeError(MmeFault.UNKNOWN_TYPE)
-    if header.payload_at != 19:
+    if header.payload_at != _PAYLOAD_AT:
         raise MmeError(MmeFault.UNKNOWN_VERSION)
     if len(frame) < codec[1]:
         raise MmeError(MmeFault.TOO_SHORT)
@@ -288,12 +295,12 @@ def encode(destination: bytes, source: bytes, message: Message) -> bytes:
     """The whole frame for `message`. Raises MmeError (BAD_FIELD) for a field that does not fit."""
     mmtype = _MMTYPES[type(message)]
     try:
-        frame = build_frame(destination, source, mmtype, _payload(message))
+        payload = _payload(message)
     except (OverflowError, ValueError, IndexError) as error:
         raise MmeError(MmeFault.BAD_FIELD) from error
-    if len(frame) < _CODECS[mmtype][1]:
+    if _PAYLOAD_AT + len(payload) < _CODECS[mmtype][1]:
         raise MmeError(MmeFault.BAD_FIELD)
-    return frame
+    return build_frame(destination, source, mmtype, payload)
 
 
 def _payload(message: _Packs) -> bytes:

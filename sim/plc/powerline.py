@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from hal.plc import mme, vendor_mme
 from hal.plc.frame import BROADCAST, LOCAL_MODEM, Header, MmeError, parse_header
@@ -189,11 +190,9 @@ class Powerline:
         level = self.attenuation(sender, listener)
         deliveries: list[Delivery] = []
         if not self._is_dropped(CM_ATTEN_PROFILE_IND) and not self._is_lost():
-            profile = mme.AttenProfile(pev_mac=ev_mac, aag=[level] * mme.GROUPS)
-            deliveries.append((listener, mme.encode(host, listener.mac, profile)))
+            deliveries.append((listener, _atten_profile(host, listener.mac, ev_mac, level)))
         if listener.vendor is Vendor.QUALCOMM and listener.tells_attenuation_twice:
-            noise = vendor_mme.AttenuationCharacteristicsInd()
-            deliveries.append((listener, vendor_mme.encode(host, listener.mac, noise)))
+            deliveries.append((listener, _noise(host, listener.mac)))
         return deliveries
 
     def _is_lost(self) -> bool:
@@ -246,10 +245,10 @@ class Powerline:
             return None
         match message:
             case vendor_mme.SwVerReq():
-                # Device 0x22 is what plctool calls a QCA7000.
-                return vendor_mme.SwVerCnf(0, 0x22, "MAC-QCA7000-1.2.5.3207-00-20170525-FINAL")
+                # 0x22 is a QCA7005.
+                return vendor_mme.SwVerCnf(0, 0x22, "MAC-QCA7005-1.2.5.3207-00-20170525-FINAL")
             case vendor_mme.OpAttributesReq(cookie=cookie):
-                return vendor_mme.OpAttributesCnf(0, cookie, "QCA7000", "MAC", (1, 2, 5, 3207), "20170525", "FINAL")
+                return vendor_mme.OpAttributesCnf(0, cookie, "QCA7005", "MAC", (1, 2, 5, 3207), "20170525", "FINAL")
             case vendor_mme.NwInfoReq():
                 return vendor_mme.NwInfoCnf((self._network(modem, now),))
             case vendor_mme.LinkStatusReq():
@@ -281,6 +280,16 @@ class Powerline:
 def _is_for(modem: VirtualModem, destination: bytes) -> bool:
     """Whether a modem hands a frame to its host: group addresses, and the host's own once it is known."""
     return bool(destination[0] & 1) or modem.host_mac is None or destination == modem.host_mac
+
+
+@lru_cache(maxsize=256)
+def _atten_profile(host: bytes, modem: bytes, ev_mac: bytes, level_db: int) -> bytes:
+    return mme.encode(host, modem, mme.AttenProfile(pev_mac=ev_mac, aag=[level_db] * mme.GROUPS))
+
+
+@lru_cache(maxsize=256)
+def _noise(host: bytes, modem: bytes) -> bytes:
+    return vendor_mme.encode(host, modem, vendor_mme.AttenuationCharacteristicsInd())
 
 
 def _set_key_cnf(request: bytes, modem: VirtualModem, result: int) -> bytes:

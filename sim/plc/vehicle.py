@@ -5,7 +5,6 @@ link. `Habits` are those of real cars, from public captures.
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -95,7 +94,7 @@ class EvSlac:
         self._found: set[bytes] = set()
         self._heard: dict[bytes, float] = {}
         self._evse_mac = b""
-        self._to_sound: list[Callable[[], mme.Message]] = []
+        self._to_sound: list[bytes] = []
         self._results_due = 0.0
         self._cnf: mme.MatchCnf | None = None
 
@@ -175,18 +174,18 @@ class EvSlac:
     def _begin_sounding(self, now: float) -> None:
         self.state = EvState.SOUNDING
         self._results_due = now + TT_EV_ATTEN_RESULTS_S
-        starts = [self._start_atten_char] * C_EV_START_ATTEN_CHAR_INDS
-        self._to_sound = [*starts, *(self._mnbc_sound(n) for n in reversed(range(C_EV_MATCH_MNBC)))]
+        start = mme.StartAttenChar(num_sounds=C_EV_MATCH_MNBC, time_out=6, forwarding_sta=self.mac, run_id=self._run_id)
+        self._to_sound = [mme.encode(BROADCAST, self.mac, start)] * C_EV_START_ATTEN_CHAR_INDS
+        self._to_sound += [self._mnbc_sound(left) for left in reversed(range(C_EV_MATCH_MNBC))]
+        self._to_sound.reverse()
         self._sound(now)
 
-    def _start_atten_char(self) -> mme.Message:
-        return mme.StartAttenChar(num_sounds=C_EV_MATCH_MNBC, time_out=6, forwarding_sta=self.mac, run_id=self._run_id)
-
-    def _mnbc_sound(self, remaining: int) -> Callable[[], mme.Message]:
-        return lambda: mme.MnbcSound(cnt=remaining, run_id=self._run_id, rnd=self._random.getrandbits(128))
+    def _mnbc_sound(self, left: int) -> bytes:
+        sound = mme.MnbcSound(cnt=left, run_id=self._run_id, rnd=self._random.getrandbits(128))
+        return mme.encode(BROADCAST, self.mac, sound)
 
     def _sound(self, now: float) -> None:
-        self._send(BROADCAST, self._to_sound.pop(0)())
+        self._frames.append(self._to_sound.pop())
         if self._to_sound:
             self._deadline = now + self._habits.sound_gap_s
         elif self.stops_after_sounding:
