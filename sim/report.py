@@ -106,7 +106,7 @@ def _keys(site: Site) -> Iterator[str]:
         )
     count = Counter(line["command"] for line in site.read("tpm"))
     brought_in = count["Import"] + count["LoadExternal"]
-    yield f"   TPM command log: {count['Create']} Create, {count['Sign']} Sign, {brought_in} keys brought in from outside"
+    yield f"   TPM command log: {count['Create']} Create, {count['Sign']} Sign, {brought_in} Import or LoadExternal"
 
 
 def _record_line(record: Event) -> str:

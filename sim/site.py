@@ -11,6 +11,7 @@ PKI, sockets, and the logs that each process writes as JSON lines.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -226,6 +227,17 @@ class Site:
         )
         self._processes[name] = process
         return process
+
+    def command_csms(self, command: Event) -> Event:
+        """Drive the CSMS, as in {"stop": True} or {"limit": 10}; its answer. See `sim.csms`."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(self._path("csms.sock"))
+            with line.makefile("rw") as stream:
+                stream.write(json.dumps(command) + "\n")
+                stream.flush()
+                answer: Event = json.loads(stream.readline())
+                return answer
 
     # --- What happened ---
 
