@@ -42,6 +42,17 @@ class StopReason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateAnswer:
+    """The operator's answer to a `CertificateRequested` of the same `request_id`.
+
+    `exi_response` is the whole EXI message as the operator sent it; None if there is none to be had.
+    """
+
+    request_id: str
+    exi_response: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class StationView:
     """How one EVSE stands now. Firmware replaces it whole; the SECC only reads."""
 
@@ -63,6 +74,9 @@ class StationView:
     meter_id: str
     meter: MeterReading | None
     receipt_required: bool
+    offers_certificates: bool = False
+    """Whether contract certificates can be installed and updated through the operator."""
+    certificate_answer: CertificateAnswer | None = None
 
 
 class ContractFault(StrEnum):
@@ -161,6 +175,26 @@ class ContractRefused:
     fault: ContractFault
 
 
+class CertificateAction(Enum):
+    """As OCPP 2.0.1 CertificateActionEnumType names them."""
+
+    INSTALL = "Install"
+    UPDATE = "Update"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequested:
+    """The vehicle asks for a contract certificate. Its message goes to the operator unread; 4.5 s remain for an answer.
+
+    `schema` is OCPP's iso15118SchemaVersion.
+    """
+
+    request_id: str
+    action: CertificateAction
+    schema: str
+    exi_request: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class EnergyRequested:
     """What the vehicle said of its needs in ChargeParameterDiscoveryReq."""
@@ -231,6 +265,7 @@ SeccFact = (
     | PaymentSelected
     | ContractPresented
     | ContractRefused
+    | CertificateRequested
     | EnergyRequested
     | PowerWanted
     | LimitSent

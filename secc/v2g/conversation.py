@@ -9,13 +9,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from iso15118.shared.messages.iso15118_2.body import BodyBase
+
 from secc.exi import ExiError, Namespace, decode, encode
 from secc.ports import EndReason, MessageAnswered, PausedSession, PowerWanted, SeccFact, V2GEnded
 from secc.v2g import app_protocol
 from secc.v2g.app_protocol import ISO_15118_2, OfferedProtocol
 from secc.v2g.iso2.protocol import respond
 from secc.v2g.iso2.reading import NotARequest, read
-from secc.v2g.session import Answer, Request, Session, State, Surroundings
+from secc.v2g.session import Answer, Passed, Request, Session, State, Surroundings
 from secc.v2g.timing import CLOSE_TIMEOUT_S, RECHECK_S, SEQUENCE_TIMEOUT_S
 
 log = logging.getLogger(__name__)
@@ -110,7 +112,7 @@ class Conversation:
             if not self._negotiated:
                 self._negotiate(payload, now, out)
                 return
-            request = read(decode(Namespace.ISO_2, payload), now)
+            request = read(decode(Namespace.ISO_2, payload), payload, now)
         except (ExiError, NotARequest) as error:
             self._end(EndReason.PROTOCOL_ERROR, str(error), now, out)
             return
@@ -139,18 +141,24 @@ class Conversation:
         self._send(request, answer, now, out)
 
     def _send(self, request: Request, answer: Answer, now: float, out: Output) -> None:
-        assert answer.response is not None
-        elements = answer.response.dict(by_alias=True, exclude_none=True)
-        session_id = self.session.session_id or NO_SESSION_ID
-        name = request.name.removesuffix("Req") + "Res"
-        message = {"Header": {"SessionID": bytes.fromhex(session_id)}, "Body": {name: elements}}
-        out.payloads.append(encode(Namespace.ISO_2, {"V2G_Message": message}))
-        code = str(elements["ResponseCode"].value)
+        octets, code = self._octets(request, answer.response)
+        out.payloads.append(octets)
         out.facts.append(MessageAnswered(self.session.session_id, request.name, code, now - request.arrived_s))
         self._expires_s = now + SEQUENCE_TIMEOUT_S
         if self.session.state is State.ENDED:
             detail = f"{request.name}: {code}" + (f" ({answer.detail})" if answer.detail else "")
             self._end(self.session.end or EndReason.REFUSED, detail, now, out)
+
+    def _octets(self, request: Request, response: BodyBase | Passed | None) -> tuple[bytes, str]:
+        """The message on the wire and its response code."""
+        assert response is not None
+        if isinstance(response, Passed):
+            return response.octets, response.code.value
+        elements = response.dict(by_alias=True, exclude_none=True)
+        session_id = self.session.session_id or NO_SESSION_ID
+        name = request.name.removesuffix("Req") + "Res"
+        message = {"Header": {"SessionID": bytes.fromhex(session_id)}, "Body": {name: elements}}
+        return encode(Namespace.ISO_2, {"V2G_Message": message}), str(elements["ResponseCode"].value)
 
     def _end(self, reason: EndReason, detail: str, now: float, out: Output) -> None:
         """Whatever ends a session takes the power back first."""

@@ -9,7 +9,16 @@ from enum import Enum
 from iso15118.shared.messages.iso15118_2.body import BodyBase
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
-from secc.ports import Certificates, Contract, EndReason, PausedSession, PaymentOption, SeccFact, StationView
+from secc.ports import (
+    CertificateAction,
+    Certificates,
+    Contract,
+    EndReason,
+    PausedSession,
+    PaymentOption,
+    SeccFact,
+    StationView,
+)
 
 SESSION_ID_BYTES = 8
 CHALLENGE_BYTES = 16
@@ -77,6 +86,10 @@ class Session:
     receipt_asked_s: float | None = None
     sent_meter: SentMeter | None = None
 
+    certificate_actions: frozenset[CertificateAction] = frozenset()
+    """What the vehicle selected of the certificate service."""
+    certificate_request_id: str = ""
+
     end: EndReason | None = None
 
 
@@ -87,9 +100,11 @@ class Request:
     name: str
     session_id: str
     message: BodyBase | None
-    """None where the model refused the content; `fault` then says how to answer."""
+    """None where nobody here reads it, or where the model refused the content: `fault` then says how to answer."""
     elements: Mapping[str, object]
     signature: Mapping[str, object] | None
+    octets: bytes
+    """The message as it arrived, for who reads it instead of us."""
     arrived_s: float
     fault: ResponseCode | None = None
 
@@ -109,10 +124,18 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """A response somebody else made, to be sent as it is."""
+
+    octets: bytes
+    code: ResponseCode
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a handler made of a request. A response of None means "not yet": ask again when the station has changed."""
 
-    response: BodyBase | None
+    response: BodyBase | Passed | None
     session: Session
     facts: tuple[SeccFact, ...] = ()
     retry_s: float = 0.0

@@ -12,6 +12,9 @@ ONGOING_PERFORMANCE_TIME_S = 55.0
 # The contactor must have closed this long after PowerDeliveryReq; PowerDeliveryRes itself is due within 4.5.
 CONTACTOR_CLOSE_TIMEOUT_S = 3.0  # unverified: ISO 15118-2 table 109
 
+# V2G_SECC_Msg_Performance_Time of CertificateInstallationRes and CertificateUpdateRes; the vehicle waits 5.
+CERTIFICATE_PERFORMANCE_TIME_S = 4.5
+
 # AuthorizationRes Ongoing may take 1.5. A vehicle repeats its request as soon as it is answered, so a short wait spares
 # both ends hundreds of messages; a decision is answered at once.
 ONGOING_PACE_S = 0.25

@@ -79,7 +79,7 @@ def requests() -> list[tuple[str, bytes]]:
 def measure_handlers(script: list[tuple[str, bytes]], times: Times) -> None:
     session, around = Session(tls=True), station()
     for name, octets in script:
-        request = read(decode(Namespace.ISO_2, octets), 0.0)
+        request = read(decode(Namespace.ISO_2, octets), octets, 0.0)
         started = time.perf_counter()
         answer = respond(request, session, around, 0.0)
         if answer.response is None:

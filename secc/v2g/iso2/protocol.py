@@ -19,6 +19,7 @@ from secc.ports import EndReason
 from secc.v2g.codes import Refused
 from secc.v2g.iso2 import (
     authorization,
+    certificate_service,
     charge_parameters,
     charging_status,
     metering_receipt,
@@ -39,6 +40,8 @@ HANDLERS: dict[str, Handler] = {
     "ServiceDetailReq": service_detail.handle,
     "PaymentServiceSelectionReq": payment_service_selection.handle,
     "PaymentDetailsReq": payment_details.handle,
+    "CertificateInstallationReq": certificate_service.handle,
+    "CertificateUpdateReq": certificate_service.handle,
     "AuthorizationReq": authorization.handle,
     "ChargeParameterDiscoveryReq": charge_parameters.handle,
     "PowerDeliveryReq": power_delivery.handle,
@@ -53,7 +56,9 @@ ALLOWED: dict[State, frozenset[str]] = {
     State.SESSION_SETUP: frozenset({"SessionSetupReq"}),
     State.SERVICE_DISCOVERY: frozenset({"ServiceDiscoveryReq", *_SETTING_UP}),
     State.SERVICE_SELECTION: frozenset({"ServiceDetailReq", "PaymentServiceSelectionReq", *_SETTING_UP}),
-    State.PAYMENT_DETAILS: frozenset({"PaymentDetailsReq", *_SETTING_UP}),
+    State.PAYMENT_DETAILS: frozenset(
+        {"PaymentDetailsReq", "CertificateInstallationReq", "CertificateUpdateReq", *_SETTING_UP}
+    ),
     State.AUTHORIZATION: frozenset({"AuthorizationReq", *_SETTING_UP}),
     State.CHARGE_PARAMETER_DISCOVERY: frozenset({"ChargeParameterDiscoveryReq", "SessionStopReq"}),
     # A vehicle may ask for the parameters again before it starts, and may give up with PowerDelivery(Stop).

@@ -17,13 +17,16 @@ from secc.v2g.session import Request
 # Where the models want hexBinary as text.
 _HEX_ELEMENTS = {"SessionSetupReq": "EVCCID", "MeteringReceiptReq": "SessionID"}
 
+# These pass to the operator unread; the model of the latter is not what its XSD says (eMAID).
+_UNREAD = {"CertificateInstallationReq", "CertificateUpdateReq"}
+
 
 class NotARequest(SeccError):
     """The message is none a vehicle may send, so there is no response to answer it with."""
 
 
-def read(document: Mapping[str, object], arrived_s: float) -> Request:
-    """The request in a decoded V2G_Message. Content the model refuses gives a request with a `fault`.
+def read(document: Mapping[str, object], octets: bytes, arrived_s: float) -> Request:
+    """The request in a V2G_Message, given decoded and as it arrived. Content the model refuses gives it a `fault`.
 
     Raises:
         NotARequest: an empty body, a response, or no message of ISO 15118-2.
@@ -44,12 +47,15 @@ def read(document: Mapping[str, object], arrived_s: float) -> Request:
         message=model,
         elements=elements,
         signature=cast(Mapping[str, object] | None, header.get("Signature")),
+        octets=octets,
         arrived_s=arrived_s,
         fault=fault,
     )
 
 
 def _model(name: str, elements: Mapping[str, object]) -> tuple[BodyBase | None, ResponseCode | None]:
+    if name in _UNREAD:
+        return None, None
     model = cast(type[BodyBase], getattr(body, name))
     values = {key: value for key, value in elements.items() if value is not None}
     if hex_element := _HEX_ELEMENTS.get(name):

@@ -1,16 +1,40 @@
-"""ServiceDetail: asked for value-added services, of which none is offered (clause 8.4.3.4)."""
+"""ServiceDetail: the parameter sets of a service (clause 8.4.3.4)."""
 
 from iso15118.shared.messages.iso15118_2.body import ServiceDetailReq, ServiceDetailRes
-from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode, ServiceID
+from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode, ServiceID, ServiceParameterList
 
+from secc.ports import CertificateAction
 from secc.v2g.codes import Refused
+from secc.v2g.iso2.service_discovery import offers_certificates
 from secc.v2g.models import build
 from secc.v2g.session import Answer, Request, Session, Surroundings
 
+# Table 106: the parameter sets of the certificate service, and what each is named there.
+CERTIFICATE_PARAMETER_SETS = {1: CertificateAction.INSTALL, 2: CertificateAction.UPDATE}
+_NAMES = {CertificateAction.INSTALL: "Installation", CertificateAction.UPDATE: "Update"}
 
-def handle(request: Request, session: Session, _around: Surroundings, _now: float) -> Answer:
-    """Charging has no parameters; every other service id is unknown."""
+
+def handle(request: Request, session: Session, around: Surroundings, _now: float) -> Answer:
+    """Charging has no parameters; the certificate service has two sets; every other service id is unknown."""
     assert isinstance(request.message, ServiceDetailReq)
-    if request.message.service_id != ServiceID.CHARGING:
+    service_id = request.message.service_id
+    offered: dict[int, ServiceParameterList | None] = {ServiceID.CHARGING: None}
+    if offers_certificates(session, around.view):
+        offered[ServiceID.CERTIFICATE] = _certificate_parameters()
+    if service_id not in offered:
         raise Refused(ResponseCode.FAILED_SERVICE_ID_INVALID)
-    return Answer(build(ServiceDetailRes, ResponseCode=ResponseCode.OK, ServiceID=ServiceID.CHARGING), session)
+    response = build(
+        ServiceDetailRes,
+        ResponseCode=ResponseCode.OK,
+        ServiceID=service_id,
+        ServiceParameterList=offered[service_id],
+    )
+    return Answer(response, session)
+
+
+def _certificate_parameters() -> ServiceParameterList:
+    sets = [
+        {"ParameterSetID": number, "Parameter": [{"Name": "Service", "stringValue": _NAMES[action]}]}
+        for number, action in CERTIFICATE_PARAMETER_SETS.items()
+    ]
+    return build(ServiceParameterList, ParameterSet=sets)

@@ -10,6 +10,7 @@ from iso15118.shared.messages.iso15118_2.datatypes import (
     ResponseCode,
     ServiceCategory,
     ServiceID,
+    ServiceList,
     ServiceName,
 )
 
@@ -26,6 +27,7 @@ def handle(request: Request, session: Session, around: Surroundings, _now: float
         ResponseCode=ResponseCode.OK,
         PaymentOptionList=payment_options(session, around.view),
         ChargeService=charge_service(around.view),
+        ServiceList=_service_list(session, around.view),
     )
     return Answer(response, replace(session, state=State.SERVICE_SELECTION))
 
@@ -35,6 +37,23 @@ def offered_payments(session: Session, view: StationView) -> list[AuthEnum]:
     contract = [AuthEnum.PNC_V2] if session.tls and view.accepts_contract else []
     external = [AuthEnum.EIM_V2] if view.accepts_external_payment or not contract else []
     return contract + external
+
+
+def offers_certificates(session: Session, view: StationView) -> bool:
+    """Certificates serve contracts, and their private keys travel: TLS only [V2G2-636]."""
+    return session.tls and view.accepts_contract and view.offers_certificates
+
+
+def _service_list(session: Session, view: StationView) -> ServiceList | None:
+    if not offers_certificates(session, view):
+        return None
+    certificate = {
+        "ServiceID": ServiceID.CERTIFICATE,
+        "ServiceName": ServiceName.CERTIFICATE,
+        "ServiceCategory": ServiceCategory.CERTIFICATE,
+        "FreeService": True,
+    }
+    return build(ServiceList, Service=[certificate])
 
 
 def payment_options(session: Session, view: StationView) -> AuthOptionList:
