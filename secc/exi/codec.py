@@ -20,3 +20,10 @@ def decode(namespace: str, data: bytes, *, fragment: bool = False) -> dict[str, 
 def encode(namespace: str, message: Mapping[str, object], *, fragment: bool = False) -> bytes:
     """The octets of {root name: content}. Raises ExiError for what the schema does not allow."""
     return encoder.encode(tables(namespace), message, fragment=fragment)
+
+
+def positions(namespace: str, data: bytes, *, fragment: bool = False) -> list[decoder.Position]:
+    """Where each element and value of the message in `data` stands, in their order there. Raises ExiError."""
+    trace: list[decoder.Position] = []
+    decoder.decode(tables(namespace), bytes(data), fragment=fragment, trace=trace)
+    return trace

@@ -19,7 +19,10 @@ MAX_BYTES: Final = 1 << 17
 
 
 class Position(NamedTuple):
-    """Where an item stands in the stream: the first bit of its event code, and the bit behind its value."""
+    """Where an item stands in the stream: the first bit of its event code, and the bit behind its value.
+
+    Behind a value the next event code begins with the bit that ends the value's element.
+    """
 
     start: int
     end: int
