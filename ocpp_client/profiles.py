@@ -162,13 +162,12 @@ class Profiles:
         """GetCompositeSchedule's CompositeScheduleType from `at` on (K08). Raises ProfileRefused."""
         if not 0 <= evse_id <= self._evse_count:
             raise ProfileRefused("UnknownEvse", f"no EVSE {evse_id}")
-        at = at.replace(microsecond=0)
         periods: list[Payload] = []
         end = at + timedelta(seconds=duration_s)
         moment: datetime | None = at
         while moment is not None and moment < end and len(periods) < MAX_COMPOSITE_PERIODS:
             allowance = self.limit(EvseId(evse_id), moment)
-            self._add_period(periods, int((moment - at).total_seconds()), allowance, unit)
+            self._add_period(periods, round((moment - at).total_seconds()), allowance, unit)
             moment = allowance.until
         return {
             "evseId": evse_id,
@@ -232,6 +231,9 @@ def _check_schedule(kind: str, schedule: Payload, limits: ProfileLimits) -> None
         raise ProfileRefused("InvalidSchedule", "Relative takes no startSchedule")
     if kind != "Relative" and "startSchedule" not in schedule:
         raise ProfileRefused("MissingParam", f"{kind} needs a startSchedule")
+    if kind != "Relative" and not 2000 <= parse_time(schedule["startSchedule"]).year <= 2900:
+        # Far from both ends of what a datetime can hold: durations are added to it.
+        raise ProfileRefused("InvalidSchedule", "startSchedule out of range")
     if schedule.get("duration") is not None and not 0 <= schedule["duration"] <= 366 * 86400:
         raise ProfileRefused("InvalidSchedule", "duration from 0 s to a year")
     periods = schedule["chargingSchedulePeriod"]
