@@ -83,7 +83,8 @@ class SeccServer:
         self._link: _Link | None = None
         self._connection: Connection | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._timers: list[asyncio.TimerHandle] = []
+        self._setup_timer: asyncio.TimerHandle | None = None
+        self._open_timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -111,14 +112,15 @@ class SeccServer:
         self.link_down()
         loop = self._running_loop()
         log.info("evse %d: link ready with %s", self._evse, ev_mac)
-        self._timers = [loop.call_later(COMMUNICATION_SETUP_TIMEOUT_S, self._setup_overdue)]
+        self._setup_timer = loop.call_later(COMMUNICATION_SETUP_TIMEOUT_S, self._setup_overdue)
         self._open()
 
     def link_down(self) -> None:
         """Take everything off the network; a session under way ends."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers = []
+        for timer in (self._setup_timer, self._open_timer):
+            if timer is not None:
+                timer.cancel()
+        self._setup_timer = self._open_timer = None
         if self._connection is not None:
             self._connection.drop(EndReason.LINK_DOWN, "data link terminated")
             self._connection = None
@@ -141,8 +143,9 @@ class SeccServer:
         try:
             self._link = self._open_link()
         except InterfaceError as error:
-            log.warning("evse %d: %s", self._evse, error)
-            self._timers.append(self._running_loop().call_later(_RETRY_OPEN_S, self._open))
+            if self._open_timer is None:
+                log.warning("evse %d: %s; trying again", self._evse, error)
+            self._open_timer = self._running_loop().call_later(_RETRY_OPEN_S, self._open)
 
     def _open_link(self) -> "_Link":
         address = self._sockets.address()
@@ -231,8 +234,8 @@ class SeccServer:
         self._paused = connection.conversation.session.paused
 
     def _report(self, fact: SeccFact) -> None:
-        if isinstance(fact, SessionSetUp):
-            self._timers[0].cancel()
+        if isinstance(fact, SessionSetUp) and self._setup_timer is not None:
+            self._setup_timer.cancel()
         self._report_outside(fact)
 
     def _setup_overdue(self) -> None:

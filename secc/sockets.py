@@ -1,5 +1,6 @@
 """The sockets of one interface: SDP by multicast, TCP on the link-local address. All are bound to the device."""
 
+import logging
 import secrets
 import socket
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from secc.ports import SeccError
 from secc.sdp import MULTICAST_GROUP, PORT
+
+log = logging.getLogger(__name__)
 
 # `address prefix-interface-index prefix-length scope flags name`, one address a line.
 _IF_INET6 = Path("/proc/thread-self/net/if_inet6")
@@ -57,19 +60,18 @@ class LinkSockets:
         return self._open(socket.SOCK_DGRAM, _bind_sdp)
 
     def listener(self, port: int) -> socket.socket:
-        """A listening TCP socket; port 0 picks one that vehicles accept.
+        """A listening TCP socket on `port` if it is free; else, or if it is 0, on another that vehicles accept.
 
         Raises:
             InterfaceError: it can't be had.
         """
-        if port:
-            return self._listener(port)
-        for _ in range(_ATTEMPTS - 1):
+        candidates = ([port] if port else []) + [secrets.choice(_PORTS) for _ in range(_ATTEMPTS)]
+        for candidate in candidates[:-1]:
             try:
-                return self._listener(secrets.choice(_PORTS))
-            except InterfaceError:
-                continue
-        return self._listener(secrets.choice(_PORTS))
+                return self._listener(candidate)
+            except InterfaceError as error:
+                log.info("%s", error)
+        return self._listener(candidates[-1])
 
     def _listener(self, port: int) -> socket.socket:
         address = self.address()
