@@ -22,7 +22,9 @@ from sim.vehicle.verdict import ExitCode, Verdict
 log = logging.getLogger(__name__)
 
 UNLOCK_S = 10.0
-CONTACTOR_S = 5.0
+CARD_AGAIN_S = 1.5
+"""A plug still locked so long after the charge is asked for with the card that began it."""
+PWM_LOOK_S = 10.0
 
 
 class Kind(StrEnum):
@@ -79,7 +81,7 @@ async def visit(vehicle: Vehicle, cable: Cable, means: Means, events: EventLog) 
                 task.cancel()
         return verdict
     finally:
-        await _leave(cable, charger, events)
+        await _leave(vehicle, cable, charger, events)
 
 
 async def _session(vehicle: Vehicle, cable: Cable, means: Means, charger: OnboardCharger, events: EventLog) -> Verdict:
@@ -121,7 +123,7 @@ async def _wait_for_pwm(cable: Cable) -> None:
     """5 %, or a nominal duty, at which ISO 15118-3 lets a vehicle try to talk as well."""
     while True:
         try:
-            await cable.wait_for(_offers_anything, UNLOCK_S)
+            await cable.wait_for(_offers_anything, PWM_LOOK_S)
         except TimeoutError:
             log.info("no PWM yet")
         else:
@@ -135,19 +137,32 @@ def _offers_anything(levels: Levels) -> bool:
 
 async def _swipe(swipe: Swipe, cable: Cable, events: EventLog) -> None:
     await asyncio.sleep(swipe.after_s)
+    await _show_card(swipe, cable, events)
+
+
+async def _show_card(swipe: Swipe, cable: Cable, events: EventLog) -> None:
     await cable.swipe(swipe.id_token, swipe.kind)
     events.write("swiped", id_token=swipe.id_token)
 
 
-async def _leave(cable: Cable, charger: OnboardCharger, events: EventLog) -> None:
-    """No current, state B, and the plug out as soon as the socket lets it go.
+async def _leave(vehicle: Vehicle, cable: Cable, charger: OnboardCharger, events: EventLog) -> None:
+    """No current, state B, and the plug out as soon as the socket lets it go, for which a card may be needed again.
 
     A driver whose plug stays locked pulls in vain; here the plug comes out after UNLOCK_S, and the log tells.
     """
     await charger.stopped()
-    try:
-        await cable.wait_for(lambda levels: not levels.locked and levels.contactor == "open", UNLOCK_S)
-    except TimeoutError:
+    released = await _is_released(cable, CARD_AGAIN_S)
+    if not released and vehicle.swipe is not None:
+        await _show_card(vehicle.swipe, cable, events)
+    if not released and not await _is_released(cable, UNLOCK_S):
         events.write("still_locked", contactor=cable.levels.contactor)
     await cable.set_cp("A")
     events.write("unplugged")
+
+
+async def _is_released(cable: Cable, timeout_s: float) -> bool:
+    try:
+        await cable.wait_for(lambda levels: not levels.locked and levels.contactor == "open", timeout_s)
+    except TimeoutError:
+        return False
+    return True

@@ -116,7 +116,7 @@ async def test_the_kind_says_how_to_pay(
 
 
 async def test_slac_waits_for_the_pwm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "UNLOCK_S", 0.02)
+    monkeypatch.setattr(driver, "PWM_LOOK_S", 0.02)
     cable = FakeCable()
     session = Session(SessionEnd(Ending.STOPPED), draws=True)
     visiting = asyncio.create_task(visited(session, tmp_path, monkeypatch, cable=cable))

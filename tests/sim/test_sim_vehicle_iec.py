@@ -55,6 +55,7 @@ async def no_match(_interface: str) -> MatchResult:
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(iec, "PAUSE_S", 0.2)
     monkeypatch.setattr(driver, "UNLOCK_S", 0.2)
+    monkeypatch.setattr(driver, "CARD_AGAIN_S", 0.1)
 
 
 @asynccontextmanager
@@ -143,6 +144,19 @@ async def test_a_locked_plug_is_told(tmp_path: Path) -> None:
         car.cable.pwm(20.0)
         await car.task
         assert car.names()[-2:] == ["still_locked", "unplugged"]
+
+
+async def test_a_locked_plug_is_freed_with_the_card_that_began(tmp_path: Path) -> None:
+    async with iec_visit(tmp_path, ChargeGoal(charge_s=0.1), Swipe("04A1B2C3", after_s=0.0)) as car:
+        card = ("swipe", "04A1B2C3", "ISO14443")
+        await car.until(lambda: card in car.cable.did)
+        car.cable.show(locked=True)
+        car.cable.pwm(20.0)
+        await car.until(lambda: car.cable.did.count(card) == 2)
+        assert car.cable.cp == "B"
+        car.cable.show(locked=False)
+        await car.task
+        assert car.names()[-2:] == ["swiped", "unplugged"]
 
 
 async def test_without_an_offer_it_waits(tmp_path: Path) -> None:
