@@ -324,17 +324,17 @@ class Log:
     """A line for the host's log: `level` as in syslog (RFC 5424), 3 error to 7 debug."""
 
     type: ClassVar = FrameType.LOG
+    layout: ClassVar = struct.Struct("<B")
     level: int
     text: str
 
     def to_bytes(self) -> bytes:
-        return bytes([self.level]) + self.text.encode()[: MAX_PAYLOAD - 1]
+        return self.layout.pack(self.level) + self.text.encode()[: MAX_PAYLOAD - self.layout.size]
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
-        if not payload:
-            raise PayloadError("LOG without a level")
-        return cls(payload[0], _text(payload[1:]))
+        (level,) = _unpack(cls.layout, payload, "LOG")
+        return cls(level, _text(payload[cls.layout.size :]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,25 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import random
 import signal
+import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from sim.mcu.process import Settings, SimulatedMcu
+from sim.mcu.firmware import BoardType, Firmware, PythonFirmware
+from sim.mcu.plant import Plant
+from sim.mcu.process import SimulatedBoard
+from sim.mcu.reference import ReferenceFirmware
 
 
-def _arguments() -> Settings:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sim.mcu", description=__doc__)
     parser.add_argument("--pty-link", type=Path, required=True, help="where the daemon finds the serial line")
     parser.add_argument("--cable", type=Path, required=True, help="Unix socket the vehicle connects to")
     parser.add_argument("--trace", type=Path, help="append what happens as JSON lines, with time.monotonic()")
+    parser.add_argument("--reference", type=Path, help="run this build of hal/mcu/reference instead of the Python MCU")
     parser.add_argument("--evse", type=int, default=1, help="the EVSE's number on this board")
     parser.add_argument("--phases", type=int, choices=(1, 3), default=3)
     parser.add_argument("--voltage-v", type=float, default=230.0, help="phase to neutral")
@@ -26,19 +33,28 @@ def _arguments() -> Settings:
     parser.add_argument("--pp-ampacity-a", type=int, default=32)
     parser.add_argument("--telemetry-s", type=float, default=1.0)
     parser.add_argument("--corrupt", type=float, default=0.0, help="share of bytes changed on the serial line")
-    parser.add_argument("--seed", type=int, default=0, help="makes corruption and boot numbers repeatable")
+    parser.add_argument("--seed", type=int, default=0, help="makes the corruption repeatable")
     parser.add_argument("--model", default="sim-mcu")
-    parsed = vars(parser.parse_args())
-    return Settings(**{field.name: parsed[field.name] for field in fields(Settings)})
+    return parser.parse_args()
 
 
-async def _run(settings: Settings) -> None:
+def _boot(reference: Path | None, board: BoardType) -> Callable[[float], Firmware]:
+    if reference is None:
+        return lambda now: PythonFirmware(board, now)
+    library = reference.resolve()
+    return lambda now: ReferenceFirmware(library, board, now)
+
+
+async def _run(said: argparse.Namespace) -> None:
     running = asyncio.current_task()
     if running is not None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    board = BoardType(**{field.name: getattr(said, field.name) for field in fields(BoardType)})
+    plant = Plant(board.voltage_v, time.monotonic(), said.energy_wh)
+    simulated = SimulatedBoard(_boot(said.reference, board), plant, said.trace)
     with contextlib.suppress(asyncio.CancelledError):
-        await SimulatedMcu(settings).run()
+        await simulated.run(said.pty_link, said.cable, said.corrupt, random.Random(said.seed))
 
 
 if __name__ == "__main__":

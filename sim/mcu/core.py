@@ -47,6 +47,8 @@ class SafetyCore:
     unplug_count: int = 0
     faults: int = 0
     limit_da: int = 0
+    injected: int = 0
+    """Fault bits of the board's own sensors."""
     contactor_ms: int = 0
     _allow: bool = False
     _lock_wanted: bool = False
@@ -62,7 +64,6 @@ class SafetyCore:
     _c1_at_s: float = _NEVER
     _over_at_s: float = _NEVER
     _current_a: float = 0.0
-    _injected: int = 0
     _latched: int = 0
 
     def __post_init__(self) -> None:
@@ -119,10 +120,6 @@ class SafetyCore:
     def current(self, highest_a: float) -> None:
         self._current_a = highest_a
 
-    def inject(self, fault_bit: int, active: bool) -> None:
-        """A fault of the board's own sensors."""
-        self._injected = self._injected | fault_bit if active else self._injected & ~fault_bit
-
     def reset_fault(self) -> bool:
         """Whether the latched faults are gone; a contactor still closed without its coil keeps them."""
         if self._feedback and not self.coil:
@@ -137,10 +134,10 @@ class SafetyCore:
             self.tripped, self.armed, self._allow = True, False, False
         self._drive_pilot(now)
         self._watch_current(now)
-        self.faults = self._injected | self._latched
+        self.faults = self.injected | self._latched
         self._drive_coil(now)
         self._judge_contactor(now)
-        self.faults = self._injected | self._latched
+        self.faults = self.injected | self._latched
         if not self.lock or (self.contactor is WireContactor.OPEN and not self.coil):
             self.lock = self._lock_wanted
 

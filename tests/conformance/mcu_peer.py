@@ -3,12 +3,16 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from hal.board import McuBoard
 from hal.ports import EvseCapabilities, HalFact
@@ -16,6 +20,15 @@ from hal.quantities import EvseId
 from sim.mcu.cable import Cable
 
 ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "hal" / "mcu" / "reference"
+
+
+def build_reference(directory: Path) -> Path:
+    """The C reference MCU as a shared library; skips where there is no C compiler."""
+    if shutil.which("cc") is None or shutil.which("make") is None:
+        pytest.skip("no C compiler: the reference MCU cannot be built")
+    subprocess.run(["make", "-s", "-C", REFERENCE, f"BUILD={directory}"], check=True)
+    return directory / "libevse_mcu.so"
 
 
 @dataclass
@@ -97,15 +110,24 @@ class Bench:
         await until(condition, timeout_s)
 
 
-@asynccontextmanager
-async def bench(directory: Path, *arguments: str) -> AsyncIterator[Bench]:
-    peer = await start_peer(directory, *arguments)
-    try:
-        made = Bench(peer)
-        yield made
-        await made.board.close()
-    finally:
-        await peer.stop()
+@dataclass(frozen=True)
+class Maker:
+    """Makes benches with one kind of MCU at the far end: `arguments` choose it."""
+
+    arguments: tuple[str, ...] = ()
+
+    async def peer(self, directory: Path, *arguments: str) -> Peer:
+        return await start_peer(directory, *self.arguments, *arguments)
+
+    @asynccontextmanager
+    async def __call__(self, directory: Path, *arguments: str) -> AsyncIterator[Bench]:
+        peer = await self.peer(directory, *arguments)
+        try:
+            made = Bench(peer)
+            yield made
+            await made.board.close()
+        finally:
+            await peer.stop()
 
 
 @asynccontextmanager

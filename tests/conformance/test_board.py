@@ -1,15 +1,13 @@
 """What every board driver must do, over its wire and against a peer that is a process of its own.
 
-A driver joins by adding its bench to `BENCHES`: something with `board`, `facts` and the peer's cable.
+The peer is the simulated MCU in Python or the reference MCU in C, which shares no line of code with the driver.
 """
 
 import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -31,19 +29,19 @@ from hal.ports import (
     VehiclePaused,
     VehicleReady,
 )
-from tests.conformance.mcu_peer import ROOT, Bench, Peer, bench, frozen, start_peer
+from tests.conformance.mcu_peer import ROOT, Bench, Maker, Peer, build_reference, frozen
 
 
-class Maker(Protocol):
-    def __call__(self, directory: Path, *arguments: str) -> AbstractAsyncContextManager[Bench]: ...
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_reference(tmp_path_factory.mktemp("reference"))
 
 
-BENCHES: dict[str, Maker] = {"evse_mcu": bench}
-
-
-@pytest.fixture(params=sorted(BENCHES))
+@pytest.fixture(params=["python_mcu", "reference_mcu"])
 def make(request: pytest.FixtureRequest) -> Maker:
-    return BENCHES[request.param]
+    if request.param == "python_mcu":
+        return Maker()
+    return Maker(("--reference", str(request.getfixturevalue("reference"))))
 
 
 @pytest.fixture
@@ -197,7 +195,7 @@ async def test_no_such_device(stand: Bench, tmp_path: Path) -> None:
 async def test_one_byte_in_500_is_spoilt(make: Maker, tmp_path: Path) -> None:
     async with make(tmp_path, "--corrupt", "0.002", "--seed", "7", "--telemetry-s", "0.1") as stand:
         await stand.open()
-        for _ in range(6):
+        for _ in range(4):
             await charge(stand)
             await stand.cable.set_cp("B")
             await stand.cable.wait_for(lambda levels: levels.contactor == "open")
@@ -231,7 +229,7 @@ async def test_one_byte_in_50_is_spoilt_and_nothing_unsafe_happens(make: Maker, 
 
 
 async def test_the_daemon_stands_still_and_the_contactor_opens(make: Maker, tmp_path: Path) -> None:
-    peer = await start_peer(tmp_path)
+    peer = await make.peer(tmp_path)
     daemon = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -309,7 +307,10 @@ async def test_a_loop_that_is_not_alive_loses_its_power(stand: Bench) -> None:
     await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
 
 
-async def test_a_silent_board_is_noticed_and_its_set_points_are_replayed(stand: Bench) -> None:
+async def test_a_silent_board_is_noticed_and_its_set_points_are_replayed(
+    stand: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hal.pilot_output.DUTY_INTERVAL_S", 0.5)
     await stand.open()
     await charge(stand)
     stand.facts.clear()
@@ -344,7 +345,7 @@ async def test_the_line_is_unplugged_and_comes_back(make: Maker, tmp_path: Path)
         await stand.open()
         await stand.peer.stop()
         await stand.until(lambda: (Fault.COMMUNICATION_FAULT, True) in faults(stand))
-        second = await start_peer(tmp_path)
+        second = await make.peer(tmp_path)
         try:
             await second.cable.set_cp("B")
             await stand.hears(PluggedIn)

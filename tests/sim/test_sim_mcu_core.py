@@ -174,13 +174,13 @@ def test_pwm_off_in_c_opens_after_6_s(charging: Board) -> None:
 
 
 def test_a_fault_opens_a_warning_does_not(charging: Board) -> None:
-    charging.core.inject(WARNINGS, True)
+    charging.core.injected = WARNINGS
     charging.wait(0.1)
     assert charging.closed
-    charging.core.inject(1 << 16, True)
+    charging.core.injected = 1 << 16
     charging.wait(0.1)
     assert not charging.closed
-    charging.core.inject(1 << 16, False)
+    charging.core.injected = 0
     charging.wait(0.1)
     assert charging.closed
 
