@@ -228,7 +228,6 @@ class Session:
         state.ev_mac = None
         state.power_wanted = False
         state.payment = None
-        state.modem_ready = False  # The link takes a fresh key at every unplug.
 
     def _vehicle_paused(self, _: hal.VehiclePaused) -> None:
         self._cut()

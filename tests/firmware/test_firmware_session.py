@@ -108,9 +108,11 @@ def test_a_contract_charges_from_plug_to_unplug() -> None:
 
 def test_the_pilot_waits_for_the_modem() -> None:
     talk = Talk()
-    talk.hears(plugged_in, unplugged)
+    talk.hears(hal.ModemFault("no answer", True, 0))
     assert e.OfferHlc() not in talk.hears(plugged_in)
     assert talk.hears(modem_ready) == [e.OfferHlc()]
+    talk.hears(unplugged)
+    assert e.OfferHlc() in talk.hears(plugged_in), "its next key is a matter of milliseconds"
 
 
 def test_a_card_charges_a_vehicle_without_high_level_communication() -> None:
