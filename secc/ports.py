@@ -42,6 +42,14 @@ class StopReason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class LimitPeriod:
+    """From this moment (monotonic) on, this will be the limit per phase, as far as is known now."""
+
+    from_s: float
+    limit_a: float
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateAnswer:
     """The operator's answer to a `CertificateRequested` of the same `request_id`.
 
@@ -77,6 +85,8 @@ class StationView:
     offers_certificates: bool = False
     """Whether contract certificates can be installed and updated through the operator."""
     certificate_answer: CertificateAnswer | None = None
+    schedule: tuple[LimitPeriod, ...] = ()
+    """How `limit_a` will change, ascending; periods that have begun are of no meaning."""
 
 
 class ContractFault(StrEnum):

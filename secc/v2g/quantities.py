@@ -1,13 +1,20 @@
 """PhysicalValueType of ISO 15118-2: a 16 bit value and a power of ten from -3 to 3."""
 
 from decimal import ROUND_FLOOR, Decimal
+from typing import TypedDict
 
 MIN_MULTIPLIER = -3
 MAX_MULTIPLIER = 3
 MAX_VALUE = 32767
 
 
-def physical_value(value: float | Decimal, unit: str) -> dict[str, object]:
+class PhysicalValue(TypedDict):
+    Multiplier: int
+    Unit: str
+    Value: int
+
+
+def physical_value(value: float | Decimal, unit: str) -> PhysicalValue:
     """`value` exactly where 16 bits allow it; else rounded down, so that no limit is promised that does not hold.
 
     Vehicles compute with what they are offered: 16 A on three phases of 230 V is 11040 W, not 11.0 kW.
@@ -20,7 +27,7 @@ def physical_value(value: float | Decimal, unit: str) -> dict[str, object]:
     raise OverflowError(f"{value} {unit} is beyond any PhysicalValue")
 
 
-def _without_trailing_zeros(digits: int, multiplier: int, unit: str) -> dict[str, object]:
+def _without_trailing_zeros(digits: int, multiplier: int, unit: str) -> PhysicalValue:
     while multiplier < 0 and digits % 10 == 0:
         digits, multiplier = digits // 10, multiplier + 1
     return {"Multiplier": multiplier, "Unit": unit, "Value": digits}

@@ -1,5 +1,6 @@
 """The values every handler works on. A session is never changed; a handler returns the next one."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,12 +43,34 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class OfferEntry:
+    start_s: int
+    """From the offer on."""
+    limit_a: float
+    p_max_w: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """The schedule a vehicle was given. It holds until the next ChargeParameterDiscoveryRes, whatever the limit is."""
 
     tuple_id: int
-    p_max_w: Decimal
-    limit_a: float
+    made_s: float
+    entries: tuple[OfferEntry, ...]
+    """Ascending; the first starts at 0."""
+
+    def limit_a(self, now: float) -> float:
+        """The current per phase that the vehicle could plan with for this moment."""
+        return [entry.limit_a for entry in self.entries if entry.start_s <= max(now - self.made_s, 0.0)][-1]
+
+    def lowest_p_max_w(self, start_s: int, end_s: float) -> Decimal:
+        """The lowest PMax of the entries that reach into this interval."""
+        ends = [*(entry.start_s for entry in self.entries[1:]), math.inf]
+        return min(
+            entry.p_max_w
+            for entry, end in zip(self.entries, ends, strict=True)
+            if entry.start_s < end_s and end > start_s
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """ChargeParameterDiscovery: what the vehicle needs, and the schedule it gets (clause 8.4.3.8)."""
 
 from dataclasses import replace
-from decimal import Decimal
 
 from iso15118.shared.messages.enums import EnergyTransferModeEnum, EVSEProcessing
 from iso15118.shared.messages.iso15118_2.body import ChargeParameterDiscoveryReq, ChargeParameterDiscoveryRes
@@ -9,25 +8,20 @@ from iso15118.shared.messages.iso15118_2.datatypes import (
     ACEVChargeParameter,
     ACEVSEChargeParameter,
     ResponseCode,
-    SAScheduleList,
 )
 
 from secc.ports import EnergyRequested, LimitSent, StationView
 from secc.v2g.codes import Refused
+from secc.v2g.iso2 import schedule
 from secc.v2g.iso2.service_discovery import energy_transfer_modes
 from secc.v2g.iso2.status import ac_evse_status
 from secc.v2g.models import build
-from secc.v2g.quantities import decimal_value, physical_value
-from secc.v2g.session import Answer, Offer, Request, Session, State, Surroundings
-
-TUPLE_ID = 1
-
-# A schedule must reach to the departure or, without one, over 24 hours [V2G2-305]; this is also the type's largest.
-SCHEDULE_DURATION_S = 86_400
+from secc.v2g.quantities import physical_value
+from secc.v2g.session import Answer, Request, Session, State, Surroundings
 
 
-def handle(request: Request, session: Session, around: Surroundings, _now: float) -> Answer:
-    """One tuple with the limit as it is now. It stands until the vehicle asks again, see `Offer`."""
+def handle(request: Request, session: Session, around: Surroundings, now: float) -> Answer:
+    """One tuple with the limit as it is now and will be. It stands until the vehicle asks again, see `Offer`."""
     message = request.message
     assert isinstance(message, ChargeParameterDiscoveryReq)
     if message.requested_energy_mode not in energy_transfer_modes(around.view):
@@ -35,13 +29,17 @@ def handle(request: Request, session: Session, around: Surroundings, _now: float
     if message.ac_ev_charge_parameter is None:
         raise Refused(ResponseCode.FAILED_WRONG_CHARGE_PARAMETER)
     mode = message.requested_energy_mode
-    p_max = _p_max(around.view, 3 if mode is EnergyTransferModeEnum.AC_THREE_PHASE_CORE else 1)
-    offer = Offer(TUPLE_ID, decimal_value(*_digits(p_max)), around.view.limit_a)
+    offer = schedule.offer(
+        around.view,
+        phases=3 if mode is EnergyTransferModeEnum.AC_THREE_PHASE_CORE else 1,
+        most_entries=message.max_entries_sa_schedule_tuple,
+        now=now,
+    )
     response = build(
         ChargeParameterDiscoveryRes,
         ResponseCode=ResponseCode.OK,
         EVSEProcessing=EVSEProcessing.FINISHED,
-        SAScheduleList=_schedules(p_max),
+        SAScheduleList=schedule.sa_schedule_list(offer),
         AC_EVSEChargeParameter=ac_evse_charge_parameter(around.view),
     )
     after = replace(
@@ -64,23 +62,6 @@ def ac_evse_charge_parameter(view: StationView) -> ACEVSEChargeParameter:
         EVSENominalVoltage=physical_value(view.nominal_voltage_v, "V"),
         EVSEMaxCurrent=physical_value(view.limit_a, "A"),
     )
-
-
-def _p_max(view: StationView, phases: int) -> dict[str, object]:
-    return physical_value(Decimal(repr(view.limit_a)) * Decimal(repr(view.nominal_voltage_v)) * phases, "W")
-
-
-def _digits(value: dict[str, object]) -> tuple[int, int]:
-    digits, multiplier = value["Value"], value["Multiplier"]
-    assert isinstance(digits, int)
-    assert isinstance(multiplier, int)
-    return digits, multiplier
-
-
-def _schedules(p_max: dict[str, object]) -> SAScheduleList:
-    entry = {"PMax": p_max, "RelativeTimeInterval": {"start": 0, "duration": SCHEDULE_DURATION_S}}
-    schedule = {"SAScheduleTupleID": TUPLE_ID, "PMaxSchedule": {"PMaxScheduleEntry": [entry]}}
-    return build(SAScheduleList, SAScheduleTuple=[schedule])
 
 
 def _needs(mode: EnergyTransferModeEnum, parameters: ACEVChargeParameter) -> EnergyRequested:

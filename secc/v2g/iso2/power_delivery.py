@@ -1,5 +1,6 @@
 """PowerDelivery: start, stop or renegotiate (clause 8.4.3.9)."""
 
+import math
 from dataclasses import replace
 
 from iso15118.shared.messages.iso15118_2.body import PowerDeliveryReq, PowerDeliveryRes
@@ -61,9 +62,12 @@ def _check_plan(message: PowerDeliveryReq, offer: Offer) -> None:
 
 
 def _within(profile: ChargingProfile, offer: Offer) -> bool:
+    entries = profile.profile_entries
+    ends = [*(entry.start for entry in entries[1:]), math.inf]
     return all(
-        decimal_value(entry.max_power.value, entry.max_power.multiplier) <= offer.p_max_w
-        for entry in profile.profile_entries
+        decimal_value(entry.max_power.value, entry.max_power.multiplier) <= offer.lowest_p_max_w(entry.start, end)
+        for entry, end in zip(entries, ends, strict=True)
+        if entry.start < end
     )
 
 

@@ -25,7 +25,7 @@ def must_stop(view: StationView) -> bool:
 
 def wants_renegotiation(session: Session, view: StationView, now: float) -> bool:
     """Whether the vehicle planned with clearly less than it could draw now, and was not told lately."""
-    if session.offer is None or view.limit_a < session.offer.limit_a + WORTHWHILE_RISE_A:
+    if session.offer is None or view.limit_a < session.offer.limit_a(now) + WORTHWHILE_RISE_A:
         return False
     asked = session.renegotiation_asked_s
     return asked is None or now - asked >= RENEGOTIATION_INTERVAL_S
