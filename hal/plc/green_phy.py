@@ -7,7 +7,8 @@ from collections.abc import Callable
 from hal.plc.frame import Header, MmeError, parse_header
 from hal.plc.mme import CM_GET_KEY, CM_SET_KEY, format_mac
 from hal.plc.modem import KeyGone, KeySet, LinkChanged, Modem, ModemEvent, ModemState, Trouble
-from hal.plc.slac import Failed, Joined, Left, Matched, Matching, SlacEvent
+from hal.plc.slac import Matching
+from hal.plc.slac_events import Failed, Joined, Left, Matched, SlacEvent
 from hal.plc.timings import Profile, Timings
 from hal.ports import LinkLost, LinkReady, ModemFault, ModemReady, PlcFact, SlacFailed, SlacMatched
 
@@ -28,10 +29,15 @@ class GreenPhy:
         profile: Profile = Profile.FIELD,
         timings: Timings | None = None,
         attenuation_offset_db: int = 0,
+        counts_toggles: bool = False,
     ) -> None:
         self.modem = Modem(host_mac, make_nmk)
         self.matching = Matching(
-            host_mac, profile=profile, timings=timings, attenuation_offset_db=attenuation_offset_db
+            host_mac,
+            profile=profile,
+            timings=timings,
+            attenuation_offset_db=attenuation_offset_db,
+            counts_toggles=counts_toggles,
         )
         self.modem_drops: Counter[str] = Counter()
         self._linked_mac: bytes | None = None
@@ -58,6 +64,22 @@ class GreenPhy:
         """D-LINK_TERMINATE or D-LINK_ERROR: leave the network. The vehicle, still plugged in, may match anew."""
         self._leave("terminated", now)
         self._settle(now)
+
+    def pause(self, now: float) -> None:
+        """D-LINK_PAUSE: the vehicle sleeps and keeps the key."""
+        if self.matching.pause():
+            self._lose_link("paused", now)
+        self._settle(now)
+
+    def resume(self, now: float) -> None:
+        """A wake-up by either side: `LinkReady` follows once the vehicle's modem is back."""
+        if self.matching.resume(now):
+            self.modem.expect_join(now)
+        self._settle(now)
+
+    def pilot_toggled(self) -> None:
+        """The vehicle went from B to C and back, as CM_VALIDATE asks of it."""
+        self.matching.pilot_toggled()
 
     def feed(self, frame: bytes, now: float) -> None:
         try:

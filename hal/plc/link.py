@@ -30,6 +30,7 @@ class GreenPhyLink:
         profile: Profile = Profile.FIELD,
         timings: Timings | None = None,
         attenuation_offset_db: int = 0,
+        counts_toggles: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.interface = interface
@@ -42,7 +43,7 @@ class GreenPhyLink:
         self._is_up: bool | None = None
         self._port_fault: str | None = None
         self._connected = False
-        self._settings = (profile, timings, attenuation_offset_db)
+        self._settings = (profile, timings, attenuation_offset_db, counts_toggles)
         self.machine = self._new_machine(_NO_MAC)
 
     async def open(self) -> None:
@@ -66,16 +67,31 @@ class GreenPhyLink:
         self.machine.terminate(self._clock())
         self._flush()
 
+    def pause(self) -> None:
+        """D-LINK_PAUSE: the session sleeps, the vehicle keeps the key."""
+        self.machine.pause(self._clock())
+        self._flush()
+
+    def resume(self) -> None:
+        """The vehicle (BCB toggle) or the station (B1 to B2) woke the other: LinkReady once the link is back."""
+        self.machine.resume(self._clock())
+        self._flush()
+
+    def pilot_toggled(self) -> None:
+        """One BCB toggle seen by the board, for CM_VALIDATE."""
+        self.machine.pilot_toggled()
+
     # --- the interface ---
 
     def _new_machine(self, mac: bytes) -> GreenPhy:
-        profile, timings, offset_db = self._settings
+        profile, timings, offset_db, counts_toggles = self._settings
         return GreenPhy(
             mac,
             lambda: os.urandom(NMK_LENGTH),
             profile=profile,
             timings=timings,
             attenuation_offset_db=offset_db,
+            counts_toggles=counts_toggles,
         )
 
     def _look_at_interface(self) -> None:

@@ -55,7 +55,6 @@ class Verdict(StrEnum):
     NO_RESPONSE = "no CM_ATTEN_CHAR.RSP after C_EV_match_retry"
     NOT_CHOSEN = "no CM_SLAC_MATCH.REQ within TT_EVSE_match_session"
     OTHER_MATCHED = "another run was matched"
-    EVICTED = "made room for another run"
     ABANDONED = "vehicle unplugged or key changed"
 
 

@@ -6,24 +6,26 @@
     WAITING    CM_SLAC_PARM.REQ                 MATCHING   a run begins; foreign vehicles too are answered, they choose
                TT_EVSE_SLAC_init                EXPIRED    no high-level communication: the session decides on
     MATCHING   CM_SLAC_MATCH.REQ                JOINING    of all runs only one is for the vehicle at our connector
-               the last run is gone             MATCHING   the vehicle may try again: TT_matching_repetition
-               TT_matching_repetition, no run   EXPIRED
+               the last run is gone             MATCHING   the vehicle may try again
+               TT_matching_repetition           EXPIRED    not before TT_EVSE_SLAC_init, for the runs may be foreign; a
+                                                           run in progress may end, but it cannot put this off for ever
     EXPIRED    CM_SLAC_PARM.REQ                 MATCHING   cars wake late; refusing them serves nobody
                vehicle connected (again)        WAITING    the session put the pilot through E or F for another try
     JOINING    link up                          LINKED
                CM_SLAC_PARM.REQ, the same EV    MATCHING   it did not get our key; TT_match_join would be lost time
                TT_match_join                    UNARMED    the key it was given is not used again
     LINKED     link down                        UNARMED    a new key first
+               D-LINK_PAUSE                     PAUSED     the vehicle's modem may sleep; the key stays
+    PAUSED     woken up                         JOINING    with T_conn_resume in place of TT_match_join
+               CM_SLAC_PARM.REQ, the same EV    MATCHING   it forgot the key
     any        vehicle gone, key gone           UNARMED
 
 Runs (see run.py) are kept by the vehicle's MAC and RunID. In JOINING and LINKED other vehicles get no answer. A flood
 of CM_SLAC_PARM.REQ evicts only runs that have not begun to sound.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from hal.plc.frame import BROADCAST, Header, MmeError
 from hal.plc.mme import (
@@ -38,96 +40,24 @@ from hal.plc.mme import (
     MnbcSound,
     SlacParmReq,
     StartAttenChar,
-    ValidateCnf,
     ValidateReq,
     decode,
     encode,
     network_id,
 )
-from hal.plc.run import Run, RunKey, RunState, Verdict
-from hal.plc.timings import C_EV_MATCH_MNBC, MAX_RUNS, TIME_OUT_100MS, TT_MATCHING_REPETITION_S, Profile, Timings
-
-RECORDED_RUNS = 50
-# CM_VALIDATE.CNF Result (ISO 15118-3 table A.5). # unverified: A.9.3
-VALIDATE_FAILURE = 3
-
-
-class SlacState(StrEnum):
-    UNARMED = "unarmed"
-    WAITING = "waiting"
-    MATCHING = "matching"
-    EXPIRED = "expired"
-    JOINING = "joining"
-    LINKED = "linked"
-
-
-class Drop(StrEnum):
-    """Why a well-formed message was not acted on."""
-
-    NOT_ARMED = "no vehicle connected or no key"
-    NOT_FOR_US = "addressed to another"
-    LINKED = "already matched"
-    BAD_TYPE = "application or security type"
-    BAD_FIELD = "field value"
-    BAD_RESULT = "result not success"
-    FOREIGN_RUN = "run unknown"
-    WRONG_STATE = "not expected in the run's state"
-    TOO_MANY_RUNS = "too many runs"
-    NOT_FOR_EVSE = "message of an EVSE or modem"
-
-
-class SlacFailure(StrEnum):
-    """Why there is no link."""
-
-    NO_PARM_REQ = "no CM_SLAC_PARM.REQ within TT_EVSE_SLAC_init"
-    NOT_MATCHED = "no match within TT_matching_repetition"
-    NOT_JOINED = "not in the network within TT_match_join"
-
-
-@dataclass(frozen=True, slots=True)
-class Matched:
-    ev_mac: bytes
-    run_id: bytes
-    attenuation_db: float
-    sounds: int
-    took_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    ev_mac: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """The link is down; a new key is needed before the next match."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No match or no link in time. `rekey` when our key was given away."""
-
-    failure: SlacFailure
-    rekey: bool
-
-
-SlacEvent = Matched | Joined | Left | Failed
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """One run for the technician; times in seconds from its first CM_SLAC_PARM.REQ."""
-
-    ev_mac: bytes
-    run_id: bytes
-    verdict: Verdict
-    sounds: int
-    mean_db: float
-    worst_db: float
-    sounding_s: float
-    reported_s: float
-    ended_s: float
-    at_s: float
+from hal.plc.run import Run, RunState, Verdict
+from hal.plc.runs import RunRecord, Runs
+from hal.plc.slac_events import Drop, Failed, Joined, Left, Matched, SlacEvent, SlacFailure, SlacState
+from hal.plc.timings import (
+    C_EV_MATCH_MNBC,
+    T_CONN_RESUME_S,
+    TIME_OUT_100MS,
+    TT_EVSE_MATCH_SESSION_S,
+    TT_MATCHING_REPETITION_S,
+    Profile,
+    Timings,
+)
+from hal.plc.validation import Validation
 
 
 class Matching:
@@ -140,19 +70,21 @@ class Matching:
         profile: Profile = Profile.FIELD,
         timings: Timings | None = None,
         attenuation_offset_db: int = 0,
+        counts_toggles: bool = False,
     ) -> None:
         self.evse_mac = evse_mac
         self.profile = profile
         self.state = SlacState.UNARMED
         self.drops: Counter[str] = Counter()
         self.key_given_away = False
-        self.records: deque[RunRecord] = deque(maxlen=RECORDED_RUNS)
         self._timings = timings or Timings()
         self._offset_db = attenuation_offset_db
+        self._validation = Validation(can_count=counts_toggles)
         self._connected = False
+        self._extended = False
         self._nmk: bytes | None = None
         self._nid = b""
-        self._runs: dict[RunKey, Run] = {}
+        self._runs = Runs()
         self._matched: Run | None = None
         self._state_deadline: float | None = None
         self._frames: list[bytes] = []
@@ -201,6 +133,24 @@ class Matching:
             self.clear_key(now)
             self._events.append(Left())
 
+    def pause(self) -> bool:
+        """D-LINK_PAUSE. Whether there was a link to pause."""
+        if self.state is not SlacState.LINKED:
+            return False
+        self._enter(SlacState.PAUSED, None)
+        return True
+
+    def resume(self, now: float) -> bool:
+        """Either side woke the other. Whether there was a pause to end."""
+        if self.state is not SlacState.PAUSED:
+            return False
+        self._enter(SlacState.JOINING, now + T_CONN_RESUME_S)
+        return True
+
+    def pilot_toggled(self) -> None:
+        """The vehicle went from B to C and back (a BCB toggle)."""
+        self._validation.toggle()
+
     def feed(self, frame: bytes, now: float, header: Header | None = None) -> None:
         """One frame from the line. Whatever it is, it raises nothing: what is not acted on is counted in `drops`."""
         try:
@@ -223,14 +173,18 @@ class Matching:
     @property
     def deadline(self) -> float | None:
         """When to tick next."""
-        deadlines = [run.deadline for run in self._runs.values()]
-        if self._state_deadline is not None:
-            deadlines.append(self._state_deadline)
+        deadlines = [run.deadline for run in self._runs]
+        others = (self._state_deadline, self._validation.deadline)
+        deadlines.extend(deadline for deadline in others if deadline is not None)
         return min(deadlines, default=None)
 
     def tick(self, now: float) -> None:
-        for run in [run for run in self._runs.values() if run.deadline <= now]:
+        for run in [run for run in self._runs if run.deadline <= now]:
             self._expire(run, now)
+        validated = self._validation.tick(now)
+        if validated is not None:
+            (ev_mac, _), cnf = validated
+            self._frames.append(encode(ev_mac, self.evse_mac, cnf))
         if self._state_deadline is not None and self._state_deadline <= now:
             self._expire_state(now)
 
@@ -241,6 +195,11 @@ class Matching:
     def take_events(self) -> list[SlacEvent]:
         events, self._events = self._events, []
         return events
+
+    @property
+    def records(self) -> Sequence[RunRecord]:
+        """The last runs, oldest first."""
+        return tuple(self._runs.records)
 
     @property
     def matched_mac(self) -> bytes | None:
@@ -254,21 +213,23 @@ class Matching:
 
     def _arm(self, now: float) -> None:
         if self._connected and self._nmk is not None:
+            self._extended = False
             self._enter(SlacState.WAITING, now + self._timings.slac_init_s)
 
     def _disarm(self, now: float) -> None:
-        for run in list(self._runs.values()):
-            self._end(run, Verdict.ABANDONED, now)
+        for run in list(self._runs):
+            self._runs.end(run, Verdict.ABANDONED, now)
         self._matched = None
+        self._validation.reset()
         self._enter(SlacState.UNARMED, None)
 
     def _expire_state(self, now: float) -> None:
         if self.state is SlacState.JOINING:
             self.clear_key(now)
             self._events.append(Failed(SlacFailure.NOT_JOINED, rekey=True))
-        elif self.state is SlacState.MATCHING and self._runs:
-            # A run in progress ends by its own deadline.
-            self._state_deadline = max(run.deadline for run in self._runs.values())
+        elif self.state is SlacState.MATCHING and self._runs and not self._extended:
+            self._extended = True
+            self._state_deadline = now + TT_EVSE_MATCH_SESSION_S
         else:
             waiting = self.state is SlacState.WAITING
             self._enter(SlacState.EXPIRED, None)
@@ -283,38 +244,9 @@ class Matching:
             return
         outcome = run.expire(now)
         if isinstance(outcome, Verdict):
-            self._end(run, outcome, now)
+            self._runs.end(run, outcome, now)
         elif outcome is not None:
             self._frames.append(outcome)
-
-    def _end(self, run: Run, verdict: Verdict, now: float) -> None:
-        self._runs.pop(run.key, None)
-        self._record(run, verdict, now)
-
-    def _record(self, run: Run, verdict: Verdict, now: float) -> None:
-        begun = run.first_parm_at
-        record = RunRecord(
-            run.ev_mac,
-            run.run_id,
-            verdict,
-            run.sounds,
-            run.mean_db(),
-            run.worst_db(),
-            run.start_at - begun,
-            run.reported_at - begun,
-            now - begun,
-            now,
-        )
-        self.records.append(record)
-
-    def _room_for_run(self, now: float) -> bool:
-        if len(self._runs) < MAX_RUNS:
-            return True
-        idle = next((run for run in self._runs.values() if run.state is RunState.REQUESTED), None)
-        if idle is None:
-            return False
-        self._end(idle, Verdict.EVICTED, now)
-        return True
 
     # --- messages: each handler acts, or says why it does not ---
 
@@ -324,17 +256,18 @@ class Matching:
         if self.state is SlacState.LINKED or (self._matched and source != self._matched.ev_mac):
             return Drop.LINKED
         run = self._runs.get((source, message.run_id))
-        if run is None and not self._room_for_run(now):
-            return Drop.TOO_MANY_RUNS
-        if run is None:
-            run = Run(source, message.run_id, self.evse_mac, self.profile, now)
-            self._runs[run.key] = run
-        else:
+        if run is not None:
             run.restart(now)
+        elif self._runs.make_room():
+            run = Run(source, message.run_id, self.evse_mac, self.profile, now)
+            self._runs.add(run)
+        else:
+            return Drop.TOO_MANY_RUNS
         self._frames.append(run.parm_cnf())
         self._matched = None
         if self.state is not SlacState.MATCHING:
-            self._enter(SlacState.MATCHING, now + TT_MATCHING_REPETITION_S)
+            until = self._state_deadline if self.state is SlacState.WAITING else None
+            self._enter(SlacState.MATCHING, max(until or now, now + TT_MATCHING_REPETITION_S))
         return None
 
     def _on_start_atten_char(self, source: bytes, message: StartAttenChar, now: float) -> Drop | None:
@@ -365,17 +298,12 @@ class Matching:
     def _on_atten_profile(self, _source: bytes, message: AttenProfile, now: float) -> Drop | None:
         if len(message.aag) != GROUPS:
             return Drop.BAD_FIELD
-        run = self._sounding_run_of(message.pev_mac)
+        run = self._runs.sounding_of(message.pev_mac)
         if run is None:
             return Drop.FOREIGN_RUN
         if run.hear(message.aag):
             self._frames.append(run.report(self._offset_db, now))
         return None
-
-    def _sounding_run_of(self, ev_mac: bytes) -> Run | None:
-        """The latest run of a vehicle that sounds now: a profile names the vehicle, not the run."""
-        sounding = [run for run in self._runs.values() if run.ev_mac == ev_mac and run.state is RunState.SOUNDING]
-        return max(sounding, key=_start_of, default=None)
 
     def _on_atten_char_rsp(self, source: bytes, message: AttenCharRsp, now: float) -> Drop | None:
         if message.application_type or message.security_type:
@@ -392,13 +320,18 @@ class Matching:
         run.acknowledge(now)
         return None
 
-    def _on_validate_req(self, source: bytes, message: ValidateReq, _now: float) -> Drop | None:
+    def _on_validate_req(self, source: bytes, message: ValidateReq, now: float) -> Drop | None:
         if message.signal_type:
             return Drop.BAD_FIELD
-        runs = [run for run in self._runs.values() if run.ev_mac == source]
-        if not any(run.state in (RunState.REPORTED, RunState.CHOOSING) for run in runs):
-            return Drop.FOREIGN_RUN if not runs else Drop.WRONG_STATE
-        self._frames.append(encode(source, self.evse_mac, ValidateCnf(0, 0, VALIDATE_FAILURE)))
+        runs = [run for run in self._runs if run.ev_mac == source]
+        if not runs:
+            return Drop.FOREIGN_RUN
+        run = next((run for run in runs if run.state in (RunState.REPORTED, RunState.CHOOSING)), None)
+        if run is None:
+            return Drop.WRONG_STATE
+        cnf = self._validation.request(run.key, message.timer, now)
+        if cnf is not None:
+            self._frames.append(encode(source, self.evse_mac, cnf))
         return None
 
     def _on_match_req(self, source: bytes, message: MatchReq, now: float) -> Drop | None:
@@ -421,9 +354,9 @@ class Matching:
         return None
 
     def _match(self, run: Run, now: float) -> None:
-        self._end(run, Verdict.MATCHED, now)
-        for other in list(self._runs.values()):
-            self._end(other, Verdict.OTHER_MATCHED, now)
+        self._runs.end(run, Verdict.MATCHED, now)
+        for other in list(self._runs):
+            self._runs.end(other, Verdict.OTHER_MATCHED, now)
         self._matched = run
         self.key_given_away = True
         self._enter(SlacState.JOINING, now + self._timings.match_join_s)
@@ -435,10 +368,6 @@ class Matching:
             return Drop.WRONG_STATE
         self._frames.append(encode(source, self.evse_mac, AmpMapCnf(0)))
         return None
-
-
-def _start_of(run: Run) -> float:
-    return run.start_at
 
 
 def _is_as_confirmed(message: StartAttenChar, source: bytes) -> bool:

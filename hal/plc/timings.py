@@ -32,6 +32,8 @@ TT_MATCH_JOIN_S = 12.0
 TT_MATCHING_REPETITION_S = 10.0
 # How long BCB toggles may be awaited after the first CM_VALIDATE.CNF.
 TT_EVSE_VALD_TOGGLE_S = 3.5
+# From a wake-up until the vehicle's modem is back in the network.
+T_CONN_RESUME_S = 6.0
 # A link's status is asked this often while the vehicle joins (within TP_link_ready_notification, 0.2 s to 1 s) ...
 JOIN_POLL_S = 0.1
 # ... and this often once it has, to notice a loss within TP_match_leave, 1 s.

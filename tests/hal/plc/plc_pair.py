@@ -3,7 +3,8 @@
 from random import Random
 
 from hal.plc import mme
-from hal.plc.slac import Matching, SlacState
+from hal.plc.slac import Matching
+from hal.plc.slac_events import SlacState
 from hal.plc.timings import Profile
 from sim.plc.powerline import CM_MNBC_SOUND_IND
 from sim.plc.vehicle import EvSlac, EvState

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hal.plc.slac import SlacState
+from hal.plc.slac_events import SlacState
 from hal.plc.timings import Profile
 from tests.hal.plc.plc_pair import Pair
 from tests.hal.plc.plc_scenarios import (
