@@ -150,7 +150,7 @@ def domain_components(certificate: x509.Certificate) -> set[str]:
 def is_root(certificate: x509.Certificate) -> bool:
     """A CA that signed itself."""
     basic = _basic_constraints(certificate)
-    return basic is not None and basic.ca and _signed_by(certificate, certificate)
+    return basic is not None and basic.ca and signed_by(certificate, certificate)
 
 
 def _path(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate] | None) -> list[x509.Certificate]:
@@ -171,10 +171,11 @@ def _path(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate] |
 
 def _best(issuers: Sequence[x509.Certificate], issued: x509.Certificate) -> x509.Certificate:
     """Of issuers of one name (a renewed root beside the old one), the one that did sign; else any, to be refused."""
-    return next((issuer for issuer in issuers if _signed_by(issued, issuer)), issuers[0])
+    return next((issuer for issuer in issuers if signed_by(issued, issuer)), issuers[0])
 
 
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """By name, signature and a hash that still counts."""
     algorithm = certificate.signature_hash_algorithm if _names_a_hash(certificate) else None
     if algorithm is not None and not isinstance(algorithm, HASHES):
         return False
@@ -202,7 +203,7 @@ def _check_key_kind(certificate: x509.Certificate, profile: Profile) -> None:
 
 
 def _check_signature(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
-    if not _signed_by(certificate, issuer):
+    if not signed_by(certificate, issuer):
         detail = f"{label(certificate)} is not signed by {label(issuer)}"
         raise ChainRefused(ChainFault.BAD_SIGNATURE, detail)
 

@@ -120,7 +120,11 @@ class Rotation:
     def identity(self) -> Identity | None:
         """What is in use, or None. Raises KeyUnavailable, StoreError."""
         stored = self.store.chain(self.purpose)
-        return None if stored is None else Identity(self.keys.open(stored.key_id), stored.chain_der)
+        if stored is None:
+            return None
+        root = self.store.issuer_of(chain.load(stored.chain_der[-1]))
+        root_der = root.public_bytes(Encoding.DER) if root is not None else None
+        return Identity(self.keys.open(stored.key_id), stored.chain_der, root_der=root_der)
 
 
 def _checked(

@@ -138,6 +138,10 @@ class CertificateStore:
     def certificates(self, *kinds: RootKind) -> list[x509.Certificate]:
         return [root.certificate for root in self.roots(*kinds)]
 
+    def issuer_of(self, certificate: x509.Certificate) -> x509.Certificate | None:
+        """The root that signed a certificate, of whatever kind."""
+        return next((root for root in self.certificates() if chain.signed_by(certificate, root)), None)
+
     # --- chains ---
 
     def chain(self, purpose: Purpose) -> StoredChain | None:

@@ -189,13 +189,15 @@ def _digest_sign(number: int, out: int | None, out_size: Any, _room: int, data: 
     return 1
 
 
-def _guarded(function: Callable[..., int], failure: int = 0) -> Callable[..., int]:
+def guarded(function: Callable[..., int], failure: int = 0) -> Callable[..., int]:
+    """`function` for C to call: what it raises is kept for `last_error`, and C is told `failure`."""
+
     def call(*arguments: Any) -> int:
         try:
             return function(*arguments)
         except Exception as error:  # noqa: BLE001 - nothing may cross into C
             _last.error = error
-            log.warning("signing for TLS failed: %s", error)
+            log.warning("TLS: %s failed: %s", function.__name__.strip("_"), error)
             return failure
 
     return call
@@ -232,23 +234,23 @@ class _Provider:
             *((name, openssl.OCTET_STRING, None) for name in (b"pub", b"encoded-pub-key")),
         )
         self._keymgmt = _dispatch(
-            (KEYMGMT_NEW, _New(_guarded(_keymgmt_new))),
+            (KEYMGMT_NEW, _New(guarded(_keymgmt_new))),
             (KEYMGMT_FREE, _libc.free),
-            (KEYMGMT_HAS, _Has(_guarded(_keymgmt_has))),
-            (KEYMGMT_MATCH, _Match(_guarded(_keymgmt_match))),
-            (KEYMGMT_IMPORT, _Import(_guarded(_keymgmt_import))),
+            (KEYMGMT_HAS, _Has(guarded(_keymgmt_has))),
+            (KEYMGMT_MATCH, _Match(guarded(_keymgmt_match))),
+            (KEYMGMT_IMPORT, _Import(guarded(_keymgmt_import))),
             (KEYMGMT_IMPORT_TYPES, _Types(lambda _selection: ctypes.addressof(self._imports))),
-            (KEYMGMT_EXPORT, _Export(_guarded(_keymgmt_export))),
+            (KEYMGMT_EXPORT, _Export(guarded(_keymgmt_export))),
             (KEYMGMT_EXPORT_TYPES, _Types(lambda _selection: ctypes.addressof(self._types))),
-            (KEYMGMT_GET_PARAMS, _GetParams(_guarded(_keymgmt_get_params))),
+            (KEYMGMT_GET_PARAMS, _GetParams(guarded(_keymgmt_get_params))),
             (KEYMGMT_GETTABLE_PARAMS, _Gettable(lambda _provider: ctypes.addressof(self._gettable))),
             (KEYMGMT_QUERY_OPERATION_NAME, _OperationName(lambda _operation: ctypes.addressof(self._ecdsa))),
         )
         self._signature = _dispatch(
-            (SIGNATURE_NEWCTX, _NewCtx(_guarded(_signature_newctx))),
+            (SIGNATURE_NEWCTX, _NewCtx(guarded(_signature_newctx))),
             (SIGNATURE_FREECTX, _FreeCtx(_signature_freectx)),
-            (SIGNATURE_DIGEST_SIGN_INIT, _DigestSignInit(_guarded(_digest_sign_init))),
-            (SIGNATURE_DIGEST_SIGN, _DigestSign(_guarded(_digest_sign))),
+            (SIGNATURE_DIGEST_SIGN_INIT, _DigestSignInit(guarded(_digest_sign_init))),
+            (SIGNATURE_DIGEST_SIGN, _DigestSign(guarded(_digest_sign))),
         )
         names = b"EC:id-ecPublicKey:1.2.840.10045.2.1"
         self._algorithms = {

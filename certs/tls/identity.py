@@ -1,11 +1,14 @@
 """What a TLS side presents: a key, its chain, and the OCSP responses that go with it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA1
 
 from certs.keystore import Key
 from certs.tls import openssl
 from certs.tls.extkey import ExternalKey
+from certs.tls.hello import Authority
 from certs.tls.openssl import check, library
 
 
@@ -17,6 +20,8 @@ class Identity:
     chain_der: tuple[bytes, ...]
     staples: tuple[bytes | None, ...] = field(default=())
     """The OCSP response (DER) of each certificate of the chain, in its order; None where there is none."""
+    root_der: bytes | None = None
+    """The root the chain leads to, where we hold it: a vehicle may name it in its ClientHello."""
 
 
 class Loaded:
@@ -24,6 +29,8 @@ class Loaded:
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
+        above = [*identity.chain_der[1:], *([identity.root_der] if identity.root_der else [])]
+        self.authorities = [_authority(x509.load_der_x509_certificate(der)) for der in above]
         self._leaf = openssl.X509(identity.chain_der[0])
         self._issuers = openssl.CertificateStack(identity.chain_der[1:])
         self._key = ExternalKey(identity.key)
@@ -43,5 +50,9 @@ class Loaded:
         check(used, "SSL_use_cert_and_key")
 
 
-def load_all(identities: Sequence[Identity]) -> list[Loaded]:
-    return [Loaded(identity) for identity in identities]
+def _authority(certificate: x509.Certificate) -> Authority:
+    return Authority(
+        subject_der=certificate.subject.public_bytes(),
+        certificate_sha1=certificate.fingerprint(SHA1()),
+        key_sha1=x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest,
+    )

@@ -2,22 +2,33 @@
 
 ISO 15118-2: TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256 on secp256r1, no client certificate (the vehicle shows
 its contract later, inside). ISO 15118-20: TLS 1.3 with mutual authentication. Both on one port, which stock contexts
-cannot do: whether a client certificate is demanded is one setting for all. So the choice is made in OpenSSL's
-certificate callback, which runs when the version is agreed: it picks the chain, and demands the vehicle's certificate
-of TLS 1.3 alone. A rotated identity is put in by `present`: the next handshake has it, a live session is not touched.
+cannot do: whether a client certificate is demanded is one setting for all, and there is one chain. So three of
+OpenSSL's callbacks decide a connection at a time:
 
-No resumption: a session would outlive the certificate that was checked for it, and vehicles do not use it.
+    client hello   what the vehicle asks for is read (`hello.py`)
+    certificate    the version is agreed: the chain is picked by it and by the roots the vehicle named; in TLS 1.3,
+                   and only there, the vehicle's own certificate is demanded
+    status         the OCSP responses of that chain are stapled (`staples.py`)
+
+A rotated identity is put in by `present`: the next handshake has it, a live session is not touched. No resumption: a
+session would outlive the certificate that was checked for it, and vehicles do not use it.
 """
 
+import ctypes
 import logging
 import ssl
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from ctypes import CFUNCTYPE, c_int, c_void_p
+from ctypes import CFUNCTYPE, POINTER, c_int, c_size_t, c_uint, c_void_p
+from dataclasses import dataclass
 from typing import Any
 
-from certs.tls import openssl
+from certs.tls import hello, openssl, staples
+from certs.tls.csms import trust
+from certs.tls.extkey import guarded
+from certs.tls.hello import EXT_STATUS_REQUEST_V2, EXT_TRUSTED_CA_KEYS, Wishes
 from certs.tls.identity import Identity, Loaded
-from certs.tls.openssl import OpenSslError, check, library
+from certs.tls.openssl import check, library
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +39,36 @@ CIPHERS_20 = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 GROUPS_2 = b"prime256v1"
 GROUPS_20 = b"secp521r1:X448:prime256v1"
 
+# openssl/ssl.h and openssl/tls1.h
 TLS1_3_VERSION = 0x0304
 VERIFY_PEER_OR_FAIL = 0x01 | 0x02
 CTRL_SET_SESS_CACHE_MODE = 44
+CTRL_SET_TLSEXT_STATUS_REQ_CB = 63
 CTRL_SET_GROUPS_LIST = 92
+CLIENT_HELLO_SUCCESS = 1
+TLSEXT_ERR_OK, TLSEXT_ERR_NOACK = 0, 3
+# Below TLS 1.3: read in the ClientHello, answered in the ServerHello.
+EXT_CONTEXT = 0x10 | 0x80 | 0x100
 
+MAX_HANDSHAKES = 64
+"""How many handshakes are remembered at once; one EVSE has one vehicle, the rest are strangers on its link."""
+
+_HelloCallback = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p)
 _CertificateCallback = CFUNCTYPE(c_int, c_void_p, c_void_p)
+_StatusCallback = CFUNCTYPE(c_int, c_void_p, c_void_p)
+_AddExtension = CFUNCTYPE(
+    c_int, c_void_p, c_uint, c_uint, POINTER(c_void_p), POINTER(c_size_t), c_void_p, c_size_t, c_void_p, c_void_p
+)
+
+
+@dataclass(slots=True)
+class _Handshake:
+    """One handshake under way."""
+
+    wishes: Wishes
+    chosen: Loaded | None = None
+    answered: tuple[int, ...] = ()
+    """Extensions that the ServerHello echoes, empty, to say that they were heeded."""
 
 
 class VehicleContext(ssl.SSLContext):
@@ -41,6 +76,7 @@ class VehicleContext(ssl.SSLContext):
 
     `identities` serve TLS 1.2; `identities_20`, if any, switch TLS 1.3 on, for vehicles whose certificate leads to one
     of `vehicle_roots_der`. The first of each is presented unless the vehicle asks for another root.
+    Raises CertsError, TlsUnsupported.
     """
 
     def __new__(cls, *_: Any, **__: Any) -> "VehicleContext":
@@ -52,13 +88,14 @@ class VehicleContext(ssl.SSLContext):
         identities_20: Sequence[Identity] = (),
         vehicle_roots_der: Sequence[bytes] = (),
     ) -> None:
+        self.seen: Counter[str] = Counter()
+        """What vehicles were stapled, and which extensions of theirs could not be read, by name."""
         self._pointer = openssl.context_pointer(self)
+        self._handshakes: OrderedDict[int, _Handshake] = OrderedDict()
         self.present(identities, identities_20)
         self._restrict(bool(identities_20))
-        for root_der in vehicle_roots_der:
-            self.load_verify_locations(cadata=root_der)
-        self._callback = _CertificateCallback(self._choose)
-        library().SSL_CTX_set_cert_cb(self._pointer, self._callback, None)
+        trust(self, vehicle_roots_der)
+        self._set_callbacks()
 
     def present(self, identities: Sequence[Identity], identities_20: Sequence[Identity] = ()) -> None:
         """Replace what later handshakes present. Raises OpenSslError if a leaf and its key differ."""
@@ -80,16 +117,70 @@ class VehicleContext(ssl.SSLContext):
         groups = GROUPS_20 if with_20 else GROUPS_2
         check(lib.SSL_CTX_ctrl(self._pointer, CTRL_SET_GROUPS_LIST, 0, groups), "SSL_CTX_set1_groups_list")
 
-    def _choose(self, ssl_pointer: int, _argument: int | None) -> int:
-        """OpenSSL's certificate callback: 1 goes on, 0 ends the handshake with an alert."""
+    def _set_callbacks(self) -> None:
         lib = library()
-        is_20 = lib.SSL_version(ssl_pointer) >= TLS1_3_VERSION
+        self._callbacks = (
+            _HelloCallback(guarded(self._hello)),
+            _CertificateCallback(guarded(self._certificate)),
+            _StatusCallback(guarded(self._status, TLSEXT_ERR_NOACK)),
+            _AddExtension(guarded(self._answer)),
+        )
+        read, choose, staple, answer = self._callbacks
+        lib.SSL_CTX_set_client_hello_cb(self._pointer, read, None)
+        lib.SSL_CTX_set_cert_cb(self._pointer, choose, None)
+        lib.SSL_CTX_callback_ctrl(self._pointer, CTRL_SET_TLSEXT_STATUS_REQ_CB, staple)
+        for number in (EXT_TRUSTED_CA_KEYS, EXT_STATUS_REQUEST_V2):
+            added = lib.SSL_CTX_add_custom_ext(self._pointer, number, EXT_CONTEXT, answer, None, None, None, None)
+            check(added, "SSL_CTX_add_custom_ext")
+
+    def _hello(self, ssl_pointer: int, _alert: int, _argument: int | None) -> int:
+        def extension(number: int) -> bytes | None:
+            data, size = c_void_p(), c_size_t()
+            sent = library().SSL_client_hello_get0_ext(ssl_pointer, number, ctypes.byref(data), ctypes.byref(size))
+            return ctypes.string_at(data.value or 0, size.value) if sent and size.value else b"" if sent else None
+
+        wishes = hello.read(extension)
+        self._handshakes[ssl_pointer] = _Handshake(wishes)
+        self._handshakes.move_to_end(ssl_pointer)
+        while len(self._handshakes) > MAX_HANDSHAKES:
+            self._handshakes.popitem(last=False)
+        self.seen.update(f"malformed {name}" for name in wishes.malformed)
+        return CLIENT_HELLO_SUCCESS
+
+    def _certificate(self, ssl_pointer: int, _argument: int | None) -> int:
+        """1 goes on, 0 ends the handshake with an alert."""
+        handshake = self._handshakes[ssl_pointer]
+        is_20 = library().SSL_version(ssl_pointer) >= TLS1_3_VERSION
         offered = self._identities_20 if is_20 else self._identities
+        position = handshake.wishes.choose([loaded.authorities for loaded in offered])
+        handshake.chosen = offered[position or 0]
         if is_20:
-            lib.SSL_set_verify(ssl_pointer, VERIFY_PEER_OR_FAIL, None)
-        try:
-            offered[0].use_for_connection(ssl_pointer)
-        except OpenSslError as error:
-            log.warning("no certificate for the vehicle: %s", error)
-            return 0
+            library().SSL_set_verify(ssl_pointer, VERIFY_PEER_OR_FAIL, None)
+        if position is not None:
+            handshake.answered += (EXT_TRUSTED_CA_KEYS,)
+        handshake.chosen.use_for_connection(ssl_pointer)
         return 1
+
+    def _status(self, ssl_pointer: int, _argument: int | None) -> int:
+        handshake = self._handshakes[ssl_pointer]
+        responses = handshake.chosen.identity.staples if handshake.chosen is not None else ()
+        if not responses or responses[0] is None:
+            return TLSEXT_ERR_NOACK
+        wishes = handshake.wishes
+        if library().SSL_version(ssl_pointer) >= TLS1_3_VERSION:
+            if staples.staple_each(ssl_pointer, responses):
+                self.seen["staples for each certificate"] += 1
+                return TLSEXT_ERR_OK
+        elif wishes.status_of_chain and wishes.status_request:
+            staples.staple_chain(ssl_pointer, responses)
+            handshake.answered += (EXT_STATUS_REQUEST_V2,)
+            self.seen["staples for the chain"] += 1
+            return TLSEXT_ERR_OK
+        staples.staple_leaf(ssl_pointer, responses[0])
+        self.seen["staple for the leaf"] += 1
+        return TLSEXT_ERR_OK
+
+    def _answer(self, ssl_pointer: int, number: int, _context: int, _out: Any, out_size: Any, *_: Any) -> int:
+        """1 sends the extension, here always empty; 0 leaves it out."""
+        out_size[0] = 0
+        return int(number in self._handshakes[ssl_pointer].answered)

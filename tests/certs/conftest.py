@@ -1,5 +1,6 @@
 """A TPM, a PKI and two ends of a TLS connection for the tests of certs/."""
 
+import contextlib
 import socket
 import ssl
 import tempfile
@@ -132,6 +133,39 @@ def meet() -> Iterator[Meet]:
     yield meet
     for end in opened:
         end.close()
+
+
+@contextlib.contextmanager
+def _listening(context: ssl.SSLContext) -> Iterator[int]:
+    """A server on a free port that shakes hands with whoever comes, one after another."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    _serve_one(context, connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+def _serve_one(context: ssl.SSLContext, connection: socket.socket) -> None:
+    with context.wrap_socket(connection, server_side=True) as secured:
+        secured.recv(1)
+
+
+@pytest.fixture
+def listening() -> Callable[[ssl.SSLContext], contextlib.AbstractContextManager[int]]:
+    return _listening
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """TLS with the key in the TPM: the vehicle's side, the CSMS's side, the self-check."""
 
-import contextlib
-import socket
 import ssl
 import subprocess
-import threading
-from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
@@ -99,7 +95,7 @@ def test_vehicle_with_another_root_refuses_us(secc, pki, meet) -> None:
     assert isinstance(met.client, ssl.SSLCertVerificationError)
 
 
-def test_openssl_s_client(bench, secc, pki) -> None:
+def test_openssl_s_client(bench, secc, pki, listening) -> None:
     """The other end is another program: chain verified, suite and curve as ISO 15118-2 asks."""
     with listening(VehicleContext([secc])) as port:
         output = s_client(port, "-CAfile", str(pki.path("v2g_root.pem")))
@@ -107,34 +103,6 @@ def test_openssl_s_client(bench, secc, pki) -> None:
     assert "ECDHE-ECDSA-AES128-SHA256" in output
     assert "Server Temp Key: ECDH, prime256v1, 256 bits" in output
     assert "No client certificate CA names sent" in output
-
-
-@contextlib.contextmanager
-def listening(context: ssl.SSLContext) -> Iterator[int]:
-    """A server on a free port that shakes hands with whoever comes, one after another."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection, contextlib.suppress(OSError):
-                    serve_one(context, connection)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
-
-
-def serve_one(context: ssl.SSLContext, connection: socket.socket) -> None:
-    with context.wrap_socket(connection, server_side=True) as secured:
-        secured.recv(1)
 
 
 def s_client(port: int, *options: str) -> str:
