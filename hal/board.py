@@ -68,30 +68,29 @@ class McuBoard:
         self._link = McuLink(channel, int.from_bytes(os.urandom(4)), alive)
         self._port = SerialPort(device, self._port_opened, self._received, self._port_lost)
         self._timer: asyncio.TimerHandle | None = None
-        self._answered = asyncio.Event()
+        self._answered: asyncio.Future[EvseCapabilities] | None = None
         self._stated = asyncio.Event()
         self._acks: dict[int, asyncio.Future[int]] = {}
-        self._capabilities: EvseCapabilities | None = None
+        self._phases = 1
         self._reading: MeterReading | None = None
 
     # --- BoardSupport ---
 
     async def open(self) -> EvseCapabilities:
         """Open the line and agree with the MCU. Raises BoardUnavailable; then everything is closed again."""
-        self._answered.clear()
+        self._answered = asyncio.get_running_loop().create_future()
         # Nothing is steered before the machine has spoken: X1, no power.
         self._settle([])
         try:
             self._port.open()
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                await self._answered.wait()
+                return await self._answered
         except TimeoutError as error:
             reason = self._link.describe()
             self._shut()
             raise BoardUnavailable(f"board: {reason}") from error
         except PortError as error:
             raise BoardUnavailable(str(error)) from error
-        return self._known_capabilities()
 
     async def close(self) -> None:
         """Pilot F and contactor open, confirmed where the board still answers, then the line is let go."""
@@ -228,9 +227,10 @@ class McuBoard:
 
     def _link_up(self, event: LinkUp, now: float) -> list[BoardFact]:
         capabilities = capabilities_from(event.board)
-        self._capabilities = capabilities
+        self._phases = capabilities.phases
         self._pilot.fit(capabilities.has_lock, capabilities.has_ventilation)
-        self._answered.set()
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(capabilities)
         return self._pilot.link_up(f"{capabilities.model} {capabilities.firmware}", event.same_boot, now)
 
     def _acknowledged(self, ack: Ack) -> None:
@@ -248,8 +248,7 @@ class McuBoard:
             self._report(fact)
 
     def _control(self) -> Control:
-        phases = self._capabilities.phases if self._capabilities else 1
-        return control_from(self._pilot.setpoints, phases, WATCHDOG_S)
+        return control_from(self._pilot.setpoints, self._phases, WATCHDOG_S)
 
     def _flush(self) -> None:
         self._port.write(self._link.data_to_send())
@@ -280,8 +279,3 @@ class McuBoard:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _known_capabilities(self) -> EvseCapabilities:
-        if self._capabilities is None:
-            raise BoardUnavailable("board: no answer")
-        return self._capabilities

@@ -30,9 +30,6 @@ class ActiveFaults:
     def __init__(self) -> None:
         self._active: dict[Fault, str] = {}
 
-    def __contains__(self, fault: Fault) -> bool:
-        return fault in self._active
-
     @property
     def active(self) -> frozenset[Fault]:
         return frozenset(self._active)

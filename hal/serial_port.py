@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import select
 from collections.abc import Callable
 
 import serial
@@ -15,6 +16,13 @@ log = logging.getLogger(__name__)
 REOPEN_FIRST_S = 0.1
 REOPEN_MAX_S = 2.0
 _CHUNK = 4096
+
+
+def _hung_up(descriptor: int) -> bool:
+    """Whether the far end is gone. A terminal in raw mode also reads empty when there is nothing to read."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))
 
 
 class PortError(HalError):
@@ -94,15 +102,13 @@ class SerialPort:
             return
         try:
             data = os.read(self._serial.fileno(), _CHUNK)
-        except BlockingIOError:
-            return
         except OSError as error:
             self._lose(str(error))
             return
         if data:
             self._on_data(data)
-        else:
-            self._lose("end of file: unplugged")
+        elif _hung_up(self._serial.fileno()):
+            self._lose("hung up: unplugged")
 
     def _lose(self, reason: str) -> None:
         log.warning("%s: lost: %s", self._device, reason)

@@ -14,6 +14,7 @@ from hal.mcu.payloads import (
     Control,
     Hello,
     HelloAck,
+    Log,
     Payload,
     State,
     StateFlag,
@@ -119,7 +120,10 @@ class PythonFirmware:
         core.feedback(inputs.contactor_closed, now)
         core.current(max(inputs.current_a))
         core.injected = inputs.faults
+        was_tripped = core.tripped
         core.tick(now)
+        if core.tripped and not was_tripped:
+            self._send(Log(4, "host silent: contactor open, pilot F"))
         self._state(inputs, now)
         if now >= self._next_telemetry_s:
             self._next_telemetry_s = now + self._board.telemetry_s

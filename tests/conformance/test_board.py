@@ -63,6 +63,15 @@ async def charge(stand: Bench, limit_a: float = 16) -> None:
     await stand.until(lambda: stand.board.snapshot().contactor is Contactor.CLOSED)
 
 
+def refused(stand: Bench) -> BoardUnavailable | None:
+    """Why there is no snapshot now."""
+    try:
+        stand.board.snapshot()
+    except BoardUnavailable as error:
+        return error
+    return None
+
+
 async def silence(stand: Bench) -> None:
     """The board says nothing more, from now on; a vehicle comes."""
     await stand.cable.fault("silence")
@@ -213,7 +222,7 @@ async def test_one_byte_in_50_is_spoilt_and_nothing_unsafe_happens(make: Maker, 
         await stand.hears(PluggedIn)
         stand.board.offer_current(16)
         await stand.cable.set_cp("C")
-        end = time.monotonic() + 2
+        end = time.monotonic() + 1
         while time.monotonic() < end:
             stand.board.permit_power(True)
             await asyncio.sleep(0.1)
@@ -251,17 +260,11 @@ async def test_the_daemon_stands_still_and_the_contactor_opens(make: Maker, tmp_
             await asyncio.sleep(0.2)
         # It wakes up, learns of the trip and gets the pilot back, but no power without a new permission.
         await peer.cable.wait_for(lambda levels: levels.cp_mode == "X2", 3)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         assert peer.cable.levels.contactor == "open"
+    finally:
         daemon.kill()
         await daemon.wait()
-        killed_s = time.monotonic()
-        await peer.cable.wait_for(lambda levels: levels.cp_mode == "F", 3)
-        assert after(peer, "tripped", True, killed_s) <= 1.1
-    finally:
-        if daemon.returncode is None:
-            daemon.kill()
-            await daemon.wait()
         await peer.stop()
 
 
@@ -293,13 +296,15 @@ async def test_a_daemon_killed_in_mid_charge_is_followed_by_another(make: Maker,
         await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
 
 
-async def test_a_loop_that_is_not_alive_loses_its_power(stand: Bench) -> None:
+async def test_a_loop_that_is_not_alive_loses_its_power(stand: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     await stand.open()
     await charge(stand)
     stand.alive = False
     since_s = time.monotonic()
     await stand.cable.wait_for(lambda levels: levels.contactor == "open", 2)
     assert after(stand.peer, "contactor", "open", since_s) <= 1.1
+    await stand.until(lambda: "host silent: contactor open, pilot F" in caplog.text)
     stand.alive = True
     await stand.until(lambda: (Fault.COMMUNICATION_FAULT, False) in faults(stand))
     assert not stand.cable.levels.permitted
@@ -316,6 +321,8 @@ async def test_a_silent_board_is_noticed_and_its_set_points_are_replayed(
     stand.facts.clear()
     await stand.cable.fault("silence")
     lost_s = time.monotonic()
+    await stand.until(lambda: refused(stand) is not None)
+    assert "no levels for 0." in str(refused(stand)), "stale already, not yet lost"
     await stand.until(lambda: (Fault.COMMUNICATION_FAULT, True) in faults(stand), 1)
     assert time.monotonic() - lost_s < 0.7
     with pytest.raises(BoardUnavailable):

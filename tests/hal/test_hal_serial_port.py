@@ -1,6 +1,7 @@
 """The serial line over a pseudo-terminal: exclusive, never blocking, back after a loss."""
 
 import asyncio
+import errno
 import os
 import tty
 from collections.abc import Callable, Iterator
@@ -133,3 +134,40 @@ async def test_a_line_nobody_reads_never_blocks_and_the_loss_is_counted(far: Far
             await asyncio.sleep(0)
     assert recorder.port.dropped_bytes > 100_000
     recorder.port.close()
+
+
+@pytest.mark.parametrize("call", ["read", "write"])
+async def test_an_error_of_the_line_is_a_loss_not_a_crash(
+    far: FarEnd, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    recorder = Recorder(far.path)
+    recorder.port.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(f"hal.serial_port.os.{call}", broken)
+        if call == "write":
+            recorder.port.write(b"x")
+        else:
+            recorder.port._readable()
+    assert len(recorder.lost) == 1
+    assert "Input/output error" in recorder.lost[0]
+    await until(lambda: recorder.opened == 2)
+    recorder.port.close()
+
+
+async def test_a_false_alarm_and_a_full_line_are_no_losses(far: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_now(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    recorder = Recorder(far.path)
+    recorder.port.open()
+    recorder.port._readable()
+    with monkeypatch.context() as patched:
+        patched.setattr("hal.serial_port.os.write", not_now)
+        recorder.port.write(b"12345")
+    assert recorder.port.dropped_bytes == 5
+    assert recorder.lost == []
+    recorder.port.close()
+    recorder.port._readable()

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { HELLO = 0x01, CONTROL = 0x02, COMMAND = 0x03, HELLO_ACK = 0x81, STATE = 0x82, TELEMETRY = 0x83, ACK = 0x84, TOKEN = 0x86 };
+enum { HELLO = 0x01, CONTROL = 0x02, COMMAND = 0x03, HELLO_ACK = 0x81, STATE = 0x82, TELEMETRY = 0x83, ACK = 0x84, LOG = 0x85, TOKEN = 0x86 };
 enum { ALLOW_POWER = 1, LOCK = 2 };
 enum { POWER_PERMITTED = 1, ARMED = 2, LOCKED = 4, TRIPPED = 8 };
 enum { RESET_FAULT = 1, REBOOT = 4 };
@@ -292,9 +292,11 @@ void evse_mcu_receive(evse_mcu *mcu, const uint8_t *data, size_t count, uint32_t
 
 static void supervise_host(evse_mcu *mcu, uint32_t now_ms) {
     if (!mcu->tripped && due(&mcu->control, mcu->timeout_ms, now_ms)) {
+        static const uint8_t warning[] = "\4host silent: contactor open, pilot F";
         mcu->tripped = true;
         mcu->armed = false;
         mcu->allow = false;
+        send(mcu, LOG, warning, sizeof warning - 1u);
     }
 }
 
