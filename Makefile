@@ -3,12 +3,12 @@
 VEHICLE ?= iso2-ac-pnc
 PYTHON = .venv/bin/python
 
-.PHONY: demo test setup style types floors tests fuzz lock clean
+.PHONY: demo test setup style types floors tests lock clean
 
 demo: setup
 	@$(PYTHON) -m sim.demo --vehicle $(VEHICLE)
 
-test: style types floors tests fuzz
+test: style types floors tests
 
 setup:
 	@deploy/develop
@@ -25,9 +25,6 @@ floors: setup
 
 tests: setup
 	$(PYTHON) -m pytest --cov --cov-report=term:skip-covered
-
-fuzz: setup
-	$(PYTHON) -m tests.fuzz --seconds 20
 
 # The lock names versions and hashes, no addresses. The board's image and this checkout are built from the same versions.
 lock:

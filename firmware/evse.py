@@ -110,8 +110,8 @@ class Evse:
 
     @property
     def busy(self) -> bool:
-        """Whether facts wait, or a transaction."""
-        return not self._queue.empty() or self.in_transaction
+        """Whether facts wait, a transaction runs, or a vehicle is still held by its plug."""
+        return not self._queue.empty() or self.in_transaction or self._locked(unknown=False)
 
     @property
     def in_transaction(self) -> bool:
@@ -236,15 +236,16 @@ class Evse:
         assert self.board is not None, "an EVSE runs with its board"
         self.board.lock_connector(False)
         deadline_s = self._clock() + UNLOCK_S
-        while (locked := self._locked()) and self._clock() < deadline_s:
+        while (locked := self._locked(unknown=True)) and self._clock() < deadline_s:
             await asyncio.sleep(UNLOCK_S / 20)
         self._operator.unlock_result(self.number, not locked)
 
-    def _locked(self) -> bool:
+    def _locked(self, *, unknown: bool) -> bool:
+        """Whether the connector is locked; `unknown` stands for a board that does not say."""
         try:
-            return self.board is None or self.board.snapshot().locked
+            return self.board.snapshot().locked if self.board else unknown
         except BoardUnavailable:
-            return True
+            return unknown
 
     def _cable_current_a(self) -> float | None:
         """The proximity pilot's word, or the fixed cable's rating."""
