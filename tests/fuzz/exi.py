@@ -11,7 +11,7 @@ import resource
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter
+from time import thread_time
 
 from secc.exi import ExiError, Namespace, decode, encode
 from secc.exi.tables import tables
@@ -19,6 +19,8 @@ from tests.secc.exi.exi_generator import Generator, roots
 from tests.secc.exi.exi_messages import KINDS
 
 SEEDS_PER_SCHEMA = 60
+MOST_SEED_BYTES = 2048
+"""Beyond what vehicles send, but for certificates; the random generator can make far longer messages."""
 
 
 @dataclass
@@ -31,9 +33,10 @@ class Outcome:
 
 
 def corpus(rng: random.Random) -> list[tuple[Namespace, bytes, bool]]:
-    found = [
+    plausible = [
         (space, encode(space, message, fragment=fragment), fragment) for space, message, fragment in KINDS.values()
     ]
+    found = list(plausible)
     for space in Namespace:
         generator = Generator(tables(space), rng)
         for fragment in (False, True):
@@ -41,7 +44,7 @@ def corpus(rng: random.Random) -> list[tuple[Namespace, bytes, bool]]:
             chosen = rng.choices(roots(tables(space), fragment=fragment), k=SEEDS_PER_SCHEMA)
             messages = [generator.message(start, root) for root in chosen]
             found += [(space, encode(space, message, fragment=fragment), fragment) for message in messages]
-    return found
+    return [seed for seed in found if len(seed[1]) <= MOST_SEED_BYTES or seed in plausible]
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -77,7 +80,7 @@ def fuzz(count: int, seed: int) -> Outcome:
             before = peak_kib()
         namespace, data, fragment = rng.choice(seeds)
         data = mutated(data, rng)
-        started = perf_counter()
+        started = thread_time()
         try:
             decode(namespace, data, fragment=fragment)
             outcome.accepted += 1
@@ -86,7 +89,7 @@ def fuzz(count: int, seed: int) -> Outcome:
         except Exception:  # what this run looks for
             print(f"not its own error: {namespace} fragment={fragment} {data.hex()}", file=sys.stderr)
             raise
-        elapsed = perf_counter() - started
+        elapsed = thread_time() - started
         if elapsed > outcome.worst_s and (elapsed := least_of_three(namespace, data, fragment)) > outcome.worst_s:
             outcome.worst_s, outcome.worst = elapsed, f"{namespace} fragment={fragment} {data.hex()}"
     outcome.grown_kib = peak_kib() - before
@@ -94,13 +97,13 @@ def fuzz(count: int, seed: int) -> Outcome:
 
 
 def least_of_three(namespace: Namespace, data: bytes, fragment: bool) -> float:
-    """What the message itself costs: on a shared machine a single measurement holds other programs' time too."""
+    """What the message itself costs, as this thread's own time: on a shared machine others' time is in the wall's."""
     times = []
     for _ in range(3):
-        started = perf_counter()
+        started = thread_time()
         with suppress(ExiError):
             decode(namespace, data, fragment=fragment)
-        times.append(perf_counter() - started)
+        times.append(thread_time() - started)
     return min(times)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+from pathlib import Path
 from typing import Any
 
 from secc.exi import Namespace
@@ -26,6 +28,19 @@ class Jar:
 
     def decode(self, namespace: str, data: bytes) -> Any:
         return json.loads(self._codec.decode(data, str(namespace)))
+
+    def encode_text(self, namespace: str, text: str) -> bytes | None:
+        """As above, of JSON text; None where the jar fails."""
+        octets = self._codec.exi_codec.encode(text, str(namespace))
+        return bytes(octets) if octets is not None else None
+
+    def decode_text(self, namespace: str, data: bytes) -> str | None:
+        text: str | None = self._codec.exi_codec.decode(data, str(namespace))
+        return text
+
+    def rss_mb(self) -> float:
+        status = Path(f"/proc/{self._codec.gateway.java_process.pid}/statm").read_text()
+        return round(int(status.split()[1]) * resource.getpagesize() / 1e6, 1)
 
     def close(self) -> None:
         """Ends the JVM this object started."""
