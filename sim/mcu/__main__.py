@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import random
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from sim.mcu.firmware import BoardType, Firmware, PythonFirmware
+from sim.mcu.line import Quality
 from sim.mcu.plant import Plant
 from sim.mcu.process import SimulatedBoard
 from sim.mcu.reference import ReferenceFirmware
@@ -33,6 +33,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pp-ampacity-a", type=int, default=32)
     parser.add_argument("--telemetry-s", type=float, default=1.0)
     parser.add_argument("--corrupt", type=float, default=0.0, help="share of bytes changed on the serial line")
+    parser.add_argument("--baudrate", type=int, default=0, help="pace the serial line as a UART does")
     parser.add_argument("--seed", type=int, default=0, help="makes the corruption repeatable")
     parser.add_argument("--model", default="sim-mcu")
     return parser.parse_args()
@@ -54,7 +55,7 @@ async def _run(said: argparse.Namespace) -> None:
     plant = Plant(board.voltage_v, time.monotonic(), said.energy_wh)
     simulated = SimulatedBoard(_boot(said.reference, board), plant, said.trace)
     with contextlib.suppress(asyncio.CancelledError):
-        await simulated.run(said.pty_link, said.cable, said.corrupt, random.Random(said.seed))
+        await simulated.run(said.pty_link, said.cable, Quality(said.corrupt, said.baudrate, said.seed))
 
 
 if __name__ == "__main__":

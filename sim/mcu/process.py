@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +15,7 @@ from hal.mcu.payloads import TokenKind, WireCp, WireCpMode
 from hal.ports import Fault
 from sim.mcu.cable import Levels
 from sim.mcu.firmware import Firmware, Inputs, Outputs
-from sim.mcu.line import PtyLine
+from sim.mcu.line import PtyLine, Quality
 from sim.mcu.plant import Plant
 
 log = logging.getLogger(__name__)
@@ -43,11 +42,11 @@ class SimulatedBoard:
         self._next_show_s = 0.0
         self._boot(time.monotonic())
 
-    async def run(self, pty_link: Path, cable: Path, corrupt: float, chance: random.Random) -> None:
+    async def run(self, pty_link: Path, cable: Path, quality: Quality) -> None:
         """Serve the cable, then publish the serial line at `pty_link`: whoever sees it may start."""
         _remove(cable)
         server = await asyncio.start_unix_server(self._serve_cable, cable, limit=_MAX_LINE)
-        self._line = PtyLine(pty_link, self._received, corrupt, chance)
+        self._line = PtyLine(pty_link, self._received, quality)
         try:
             self._step()
             await asyncio.get_running_loop().create_future()
