@@ -41,6 +41,33 @@ class StopReason(Enum):
     FAULT = "fault"
 
 
+class Insulation(Enum):
+    """The insulation monitor's word on the output."""
+
+    UNKNOWN = "unknown"
+    VALID = "valid"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class DcView:
+    """How the DC output of one EVSE stands now. Present values are measured; vehicles check them."""
+
+    present_voltage_v: float
+    present_current_a: float
+    max_voltage_v: float
+    max_current_a: float
+    max_power_w: float
+    min_voltage_v: float
+    min_current_a: float
+    peak_ripple_a: float
+    cable_check_id: str = ""
+    """Of the `CableCheckWanted` that is running or has run."""
+    cable_check: Insulation = Insulation.UNKNOWN
+    """Its result; UNKNOWN while it runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class LimitPeriod:
     """From this moment (monotonic) on, this will be the limit per phase, as far as is known now."""
@@ -87,6 +114,8 @@ class StationView:
     certificate_answer: CertificateAnswer | None = None
     schedule: tuple[LimitPeriod, ...] = ()
     """How `limit_a` will change, ascending; periods that have begun are of no meaning."""
+    dc: DcView | None = None
+    """Of a DC station; None at an AC station."""
 
 
 class ContractFault(StrEnum):
@@ -224,6 +253,22 @@ class PowerWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class CableCheckWanted:
+    """CableCheckReq: test the insulation at the highest voltage the vehicle named."""
+
+    check_id: str
+    voltage_v: float
+
+
+@dataclass(frozen=True, slots=True)
+class DcTarget:
+    """What the vehicle asks the output for, within the station's limits. Both 0: nothing any more."""
+
+    voltage_v: float
+    current_a: float
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSent:
     """A response carried this limit to the vehicle."""
 
@@ -277,6 +322,8 @@ SeccFact = (
     | ContractRefused
     | CertificateRequested
     | EnergyRequested
+    | CableCheckWanted
+    | DcTarget
     | PowerWanted
     | LimitSent
     | ReceiptVerified

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from iso15118.shared.messages.iso15118_2.body import BodyBase
 
 from secc.exi import ExiError, Namespace, decode, encode
-from secc.ports import EndReason, MessageAnswered, PausedSession, PowerWanted, SeccFact, V2GEnded
+from secc.ports import DcTarget, EndReason, MessageAnswered, PausedSession, PowerWanted, SeccFact, V2GEnded
 from secc.v2g import app_protocol
 from secc.v2g.app_protocol import ISO_15118_2, OfferedProtocol
 from secc.v2g.iso2.protocol import respond
@@ -162,6 +162,8 @@ class Conversation:
 
     def _end(self, reason: EndReason, detail: str, now: float, out: Output) -> None:
         """Whatever ends a session takes the power back first."""
+        if self.session.output_wanted:
+            out.facts.append(DcTarget(0.0, 0.0))
         if self.session.power_wanted:
             out.facts.append(PowerWanted(False))
         out.facts.append(V2GEnded(self.session.session_id, reason, detail))

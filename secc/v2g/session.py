@@ -14,6 +14,7 @@ from secc.ports import (
     CertificateAction,
     Certificates,
     Contract,
+    DcView,
     EndReason,
     PausedSession,
     PaymentOption,
@@ -35,8 +36,13 @@ class State(Enum):
     PAYMENT_DETAILS = "PaymentDetails"
     AUTHORIZATION = "Authorization"
     CHARGE_PARAMETER_DISCOVERY = "ChargeParameterDiscovery"
+    CABLE_CHECK = "CableCheck"
+    PRE_CHARGE = "PreCharge"
     POWER_DELIVERY = "PowerDelivery"
     CHARGING = "Charging"
+    """AC."""
+    CURRENT_DEMAND = "CurrentDemand"
+    """DC."""
     METERING_RECEIPT = "MeteringReceipt"
     SESSION_STOP = "SessionStop"
     ENDED = "Ended"
@@ -103,6 +109,15 @@ class Session:
     limit_sent_a: float | None = None
     power_wanted: bool = False
 
+    ev_max_voltage_v: float = 0.0
+    """DC: the highest voltage the vehicle named; no target above it is passed on."""
+    target_v: float = 0.0
+    """DC: what PreChargeReq asked for last."""
+    cable_check_id: str = ""
+    """DC: of the insulation test that was asked for."""
+    output_wanted: bool = False
+    """DC: a target other than 0 was passed on, to be taken back at the end."""
+
     waiting_since_s: float | None = None
     """When the loop the vehicle is in (Authorization) or the wait of its request (PowerDelivery) began."""
     renegotiation_asked_s: float | None = None
@@ -140,6 +155,12 @@ class Surroundings:
     certificates: Certificates
     wall_time: datetime
     entropy: bytes
+
+    @property
+    def dc(self) -> DcView:
+        """At a DC station, where alone it is asked for."""
+        assert self.view.dc is not None
+        return self.view.dc
 
     @property
     def unix_time(self) -> int:

@@ -12,6 +12,9 @@ ONGOING_PERFORMANCE_TIME_S = 55.0
 # The contactor must have closed this long after PowerDeliveryReq; PowerDeliveryRes itself is due within 4.5.
 CONTACTOR_CLOSE_TIMEOUT_S = 3.0  # unverified: ISO 15118-2 table 109
 
+# V2G_SECC_CableCheck_Performance_Time; the vehicle waits 40.
+CABLE_CHECK_PERFORMANCE_TIME_S = 38.0
+
 # V2G_SECC_Msg_Performance_Time of CertificateInstallationRes and CertificateUpdateRes; the vehicle waits 5.
 CERTIFICATE_PERFORMANCE_TIME_S = 4.5
 

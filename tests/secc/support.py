@@ -19,6 +19,7 @@ from secc.ports import (
     Authorization,
     Contract,
     ContractFault,
+    DcView,
     PausedSession,
     SeccFact,
     StationView,
@@ -26,7 +27,7 @@ from secc.ports import (
     V2GEnded,
 )
 from secc.v2g.conversation import Conversation, Output
-from secc.v2g.session import Surroundings
+from secc.v2g.session import State, Surroundings
 
 EMAID = "DEEVSC123456789"
 EVCC_ID = bytes.fromhex("020000000001")
@@ -156,6 +157,20 @@ def message(
     return encode(Namespace.ISO_2, {"V2G_Message": {"Header": header, "Body": {name: elements}}})
 
 
+DC = DcView(
+    present_voltage_v=0.0,
+    present_current_a=0.0,
+    max_voltage_v=920.0,
+    max_current_a=200.0,
+    max_power_w=50_000.0,
+    min_voltage_v=150.0,
+    min_current_a=0.0,
+    peak_ripple_a=1.0,
+)
+DC_VIEW = replace(VIEW, dc=DC)
+DC_STATUS = {"EVReady": True, "EVErrorCode": "NO_ERROR", "EVRESSSOC": 50}
+
+
 @dataclass(frozen=True)
 class Response:
     name: str
@@ -195,6 +210,10 @@ class Talk:
 
     def station(self, **changes: object) -> None:
         self.view = replace(self.view, **changes)
+
+    def output(self, **changes: object) -> None:
+        assert self.view.dc is not None
+        self.station(dc=replace(self.view.dc, **changes))
 
     def around(self) -> Surroundings:
         return Surroundings(self.view, self.certificates, WALL_TIME, ENTROPY)
@@ -241,6 +260,10 @@ class Talk:
 
     def facts_of(self, kind: type) -> list:
         return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    @property
+    def state(self) -> State:
+        return self.conversation.session.state
 
     @property
     def end(self) -> V2GEnded:

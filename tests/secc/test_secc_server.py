@@ -253,6 +253,27 @@ def test_plain_tcp_where_it_is_allowed_and_silence_where_not(cable: Callable, tm
     cable(session)
 
 
+def test_the_tls_context_is_asked_for_by_link_and_connection_not_by_request(cable: Callable, tmp_path: Path) -> None:
+    made = server_context(tmp_path)
+    asked = []
+
+    def context() -> ssl.SSLContext:
+        asked.append(1)
+        return made
+
+    async def session() -> None:
+        async with station(tls=context):
+            for _ in range(4):
+                found = await discover(Security.TLS)
+            assert len(asked) == 1
+            car = await Vehicle.connect(found, vehicle_context())
+            await car.set_up()
+            assert len(asked) == 2
+            await car.close()
+
+    cable(session)
+
+
 def test_tls_that_cannot_be_had_is_silence_not_plain_tcp(cable: Callable) -> None:
     def broken() -> ssl.SSLContext:
         raise TlsUnavailable("no key")

@@ -7,9 +7,9 @@ from iso15118.shared.messages.iso15118_2 import body
 from iso15118.shared.messages.iso15118_2.body import BodyBase
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
-from secc.v2g.iso2.charge_parameters import ac_evse_charge_parameter
+from secc.v2g.iso2.charge_parameters import evse_charge_parameter
 from secc.v2g.iso2.service_discovery import charge_service, payment_options
-from secc.v2g.iso2.status import ac_evse_status
+from secc.v2g.iso2.status import ac_evse_status, evse_status
 from secc.v2g.models import build
 from secc.v2g.session import CHALLENGE_BYTES, Request, Session, Surroundings
 
@@ -56,11 +56,11 @@ def _processing(_request: Request, _session: Session, _around: Surroundings) -> 
 
 
 def _charge_parameters(_request: Request, _session: Session, around: Surroundings) -> Elements:
-    return {"EVSEProcessing": "Finished", "AC_EVSEChargeParameter": ac_evse_charge_parameter(around.view)}
+    return {"EVSEProcessing": "Finished", **evse_charge_parameter(around.view)}
 
 
-def _ac_status(_request: Request, _session: Session, around: Surroundings) -> Elements:
-    return {"AC_EVSEStatus": ac_evse_status(around.view)}
+def _status(_request: Request, _session: Session, around: Surroundings) -> Elements:
+    return evse_status(around.view)
 
 
 def _charging_status(_request: Request, session: Session, around: Surroundings) -> Elements:
@@ -117,9 +117,9 @@ _FILLINGS: dict[str, Filling] = {
     "CertificateUpdateReq": _certificates,
     "AuthorizationReq": _processing,
     "ChargeParameterDiscoveryReq": _charge_parameters,
-    "PowerDeliveryReq": _ac_status,
+    "PowerDeliveryReq": _status,
     "ChargingStatusReq": _charging_status,
-    "MeteringReceiptReq": _ac_status,
+    "MeteringReceiptReq": _status,
     "SessionStopReq": _nothing,
     "CableCheckReq": _dc_processing,
     "PreChargeReq": _dc_voltage,

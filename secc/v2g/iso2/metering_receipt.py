@@ -8,7 +8,7 @@ from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 from secc.ports import ReceiptVerified
 from secc.v2g import signature
 from secc.v2g.codes import Refused
-from secc.v2g.iso2.status import ac_evse_status
+from secc.v2g.iso2.status import evse_status
 from secc.v2g.models import build
 from secc.v2g.session import Answer, Request, SentMeter, Session, State, Surroundings
 
@@ -24,8 +24,9 @@ def handle(request: Request, session: Session, around: Surroundings, _now: float
     )
     if not holds:
         raise Refused(ResponseCode.FAILED_METERING_SIGNATURE_NOT_VALID, detail="receipt not signed by the contract")
-    response = build(MeteringReceiptRes, ResponseCode=ResponseCode.OK, AC_EVSEStatus=ac_evse_status(around.view))
-    after = replace(session, state=State.CHARGING, sent_meter=None)
+    response = build(MeteringReceiptRes, ResponseCode=ResponseCode.OK, **evse_status(around.view))
+    loop = State.CHARGING if around.view.dc is None else State.CURRENT_DEMAND
+    after = replace(session, state=loop, sent_meter=None)
     return Answer(response, after, (ReceiptVerified(sent.meter_wh),))
 
 

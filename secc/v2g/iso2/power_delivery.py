@@ -6,13 +6,17 @@ from dataclasses import replace
 from iso15118.shared.messages.iso15118_2.body import PowerDeliveryReq, PowerDeliveryRes
 from iso15118.shared.messages.iso15118_2.datatypes import ChargeProgress, ChargingProfile, ResponseCode
 
-from secc.ports import Authorization, PowerWanted
+from secc.ports import Authorization, DcTarget, PowerWanted
 from secc.v2g.codes import Refused
-from secc.v2g.iso2.status import ac_evse_status, must_stop
+from secc.v2g.iso2.dc_output import pre_charged
+from secc.v2g.iso2.status import evse_status, must_stop
 from secc.v2g.models import build
 from secc.v2g.quantities import decimal_value
 from secc.v2g.session import Answer, Offer, Request, Session, State, Surroundings
 from secc.v2g.timing import CONTACTOR_CLOSE_TIMEOUT_S
+
+# DC comes here from PreCharge, whose requests the vehicle ends by itself.
+BEFORE_POWER = (State.POWER_DELIVERY, State.PRE_CHARGE)
 
 
 def handle(request: Request, session: Session, around: Surroundings, now: float) -> Answer:
@@ -26,32 +30,46 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
 
 
 def _stop(session: Session, around: Surroundings) -> Answer:
-    after = replace(session, state=State.SESSION_STOP, power_wanted=False)
-    return Answer(_response(around), after, (PowerWanted(False),))
+    after = replace(session, state=State.SESSION_STOP, power_wanted=False, output_wanted=False)
+    output_off = (DcTarget(0.0, 0.0),) if session.output_wanted else ()
+    return Answer(_response(around), after, (*output_off, PowerWanted(False)))
 
 
 def _renegotiate(session: Session, around: Surroundings) -> Answer:
-    """Back to ChargeParameterDiscovery while charging goes on [V2G2-813]; there is nothing to renegotiate before."""
-    if session.state is State.POWER_DELIVERY:
+    """Back to ChargeParameterDiscovery; AC goes on charging meanwhile [V2G2-813]."""
+    if session.state in BEFORE_POWER:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR)
-    return Answer(_response(around), replace(session, state=State.CHARGE_PARAMETER_DISCOVERY))
+    after = replace(session, state=State.CHARGE_PARAMETER_DISCOVERY)
+    if around.view.dc is None:
+        return Answer(_response(around), after)
+    # The way back leads through CableCheck, and insulation can't be tested with a battery on it.
+    off = replace(after, power_wanted=False, output_wanted=False, cable_check_id="", target_v=0.0)
+    return Answer(_response(around), off, (DcTarget(0.0, 0.0), PowerWanted(False)))
 
 
 def _start(message: PowerDeliveryReq, session: Session, around: Surroundings, now: float) -> Answer:
     """Ask for power, and answer once the contactor has closed."""
-    if session.state is not State.POWER_DELIVERY or session.offer is None:
+    if session.state not in BEFORE_POWER or session.offer is None:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR)
     _check_plan(message, session.offer)
     if must_stop(around.view) or around.view.authorization is not Authorization.ACCEPTED:
         raise Refused(ResponseCode.FAILED_POWER_DELIVERY_NOT_APPLIED, detail="the station allows no power")
+    _check_output(session, around)
     since = now if session.waiting_since_s is None else session.waiting_since_s
     asked = () if session.power_wanted else (PowerWanted(True),)
     if around.view.contactor_closed and not asked:
-        return Answer(_response(around), replace(session, state=State.CHARGING, waiting_since_s=None))
+        loop = State.CHARGING if around.view.dc is None else State.CURRENT_DEMAND
+        return Answer(_response(around), replace(session, state=loop, waiting_since_s=None))
     deadline = since + CONTACTOR_CLOSE_TIMEOUT_S
     if now >= deadline:
         raise Refused(ResponseCode.FAILED_POWER_DELIVERY_NOT_APPLIED, detail="the contactor did not close")
     return Answer(None, replace(session, power_wanted=True, waiting_since_s=since), asked, retry_s=deadline)
+
+
+def _check_output(session: Session, around: Surroundings) -> None:
+    """DC: no contactor closes between voltages that differ. Once it was asked for, it is on its way."""
+    if around.view.dc is not None and not session.power_wanted and not pre_charged(session, around.view.dc):
+        raise Refused(ResponseCode.FAILED_POWER_DELIVERY_NOT_APPLIED, detail="the output is not pre-charged")
 
 
 def _check_plan(message: PowerDeliveryReq, offer: Offer) -> None:
@@ -72,4 +90,4 @@ def _within(profile: ChargingProfile, offer: Offer) -> bool:
 
 
 def _response(around: Surroundings) -> PowerDeliveryRes:
-    return build(PowerDeliveryRes, ResponseCode=ResponseCode.OK, AC_EVSEStatus=ac_evse_status(around.view))
+    return build(PowerDeliveryRes, ResponseCode=ResponseCode.OK, **evse_status(around.view))

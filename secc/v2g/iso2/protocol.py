@@ -1,9 +1,12 @@
 """ISO 15118-2 as one table: what may be asked in which state, and who answers.
 
     SessionSetup -> ServiceDiscovery -> ServiceSelection -> [PaymentDetails ->] Authorization
-      -> ChargeParameterDiscovery -> PowerDelivery -> Charging <-> MeteringReceipt
-                      ^                                  |
-                      +---------- Renegotiate -----------+--> SessionStop -> Ended
+      -> ChargeParameterDiscovery -> [CableCheck -> PreCharge | PowerDelivery] -> [Charging | CurrentDemand]
+                      ^                                                                    |
+                      +--------------------------- Renegotiate ----------------------------+-> SessionStop -> Ended
+
+AC goes by PowerDelivery and Charging, DC by CableCheck, PreCharge and CurrentDemand; MeteringReceipt interrupts either
+loop. AC renegotiates under power; DC without, as its way back leads through CableCheck.
 
 Wider than clause 8.8.4 in three places, each for vehicles on the road:
 - SessionStopReq is answered in every state once there is a session: a VW sends it straight after PowerDelivery(Start).
@@ -22,6 +25,8 @@ from secc.v2g.iso2 import (
     certificate_service,
     charge_parameters,
     charging_status,
+    current_demand,
+    dc_output,
     metering_receipt,
     payment_details,
     payment_service_selection,
@@ -45,11 +50,16 @@ HANDLERS: dict[str, Handler] = {
     "AuthorizationReq": authorization.handle,
     "ChargeParameterDiscoveryReq": charge_parameters.handle,
     "PowerDeliveryReq": power_delivery.handle,
+    "CableCheckReq": dc_output.check_cable,
+    "PreChargeReq": dc_output.pre_charge,
     "ChargingStatusReq": charging_status.handle,
+    "CurrentDemandReq": current_demand.handle,
+    "WeldingDetectionReq": dc_output.detect_welding,
     "MeteringReceiptReq": metering_receipt.handle,
     "SessionStopReq": session_stop.handle,
 }
 
+_DC_REQUESTS = {"CableCheckReq", "PreChargeReq", "CurrentDemandReq", "WeldingDetectionReq"}
 _SETTING_UP = {"SessionSetupReq", "SessionStopReq"}
 
 ALLOWED: dict[State, frozenset[str]] = {
@@ -61,11 +71,14 @@ ALLOWED: dict[State, frozenset[str]] = {
     ),
     State.AUTHORIZATION: frozenset({"AuthorizationReq", *_SETTING_UP}),
     State.CHARGE_PARAMETER_DISCOVERY: frozenset({"ChargeParameterDiscoveryReq", "SessionStopReq"}),
+    State.CABLE_CHECK: frozenset({"CableCheckReq", "SessionStopReq"}),
+    State.PRE_CHARGE: frozenset({"PreChargeReq", "PowerDeliveryReq", "SessionStopReq"}),
     # A vehicle may ask for the parameters again before it starts, and may give up with PowerDelivery(Stop).
     State.POWER_DELIVERY: frozenset({"PowerDeliveryReq", "ChargeParameterDiscoveryReq", "SessionStopReq"}),
     State.CHARGING: frozenset({"ChargingStatusReq", "PowerDeliveryReq", "SessionStopReq"}),
+    State.CURRENT_DEMAND: frozenset({"CurrentDemandReq", "PowerDeliveryReq", "SessionStopReq"}),
     State.METERING_RECEIPT: frozenset({"MeteringReceiptReq", "PowerDeliveryReq", "SessionStopReq"}),
-    State.SESSION_STOP: frozenset({"SessionStopReq"}),
+    State.SESSION_STOP: frozenset({"WeldingDetectionReq", "SessionStopReq"}),
     State.ENDED: frozenset(),
 }
 
@@ -73,7 +86,7 @@ ALLOWED: dict[State, frozenset[str]] = {
 def respond(request: Request, session: Session, around: Surroundings, now: float) -> Answer:
     """The answer to `request`. Every refusal is a FAILED response of the right type, and ends the session."""
     try:
-        _admit(request, session)
+        _admit(request, session, around)
         return HANDLERS[request.name](request, session, around, now)
     except Refused as refusal:
         response = failed(request, session, around, refusal.code)
@@ -81,9 +94,11 @@ def respond(request: Request, session: Session, around: Surroundings, now: float
         return Answer(response, after, refusal.facts, detail=refusal.detail)
 
 
-def _admit(request: Request, session: Session) -> None:
+def _admit(request: Request, session: Session, around: Surroundings) -> None:
     if request.name not in ALLOWED[session.state]:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR, detail=f"not in state {session.state.value}")
+    if request.name in _DC_REQUESTS and around.view.dc is None:
+        raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR, detail="an AC station")
     if request.name != "SessionSetupReq" and request.session_id.upper() not in ("", session.session_id):
         raise Refused(ResponseCode.FAILED_UNKNOWN_SESSION)
     if request.fault is not None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from iso15118.shared.messages.iso15118_2.datatypes import SAScheduleList
 
-from secc.ports import LimitPeriod, StationView
+from secc.ports import DcView, LimitPeriod, StationView
 from secc.v2g.models import build
 from secc.v2g.quantities import decimal_value, physical_value
 from secc.v2g.session import Offer, OfferEntry
@@ -30,6 +30,13 @@ def offer(view: StationView, *, phases: int, most_entries: int | None, now: floa
         steps = [*steps[: room - 1], (steps[room - 1][0], lowest)]
     entries = (OfferEntry(start_s, limit_a, _p_max_w(view, limit_a, phases)) for start_s, limit_a in steps)
     return Offer(TUPLE_ID, now, tuple(entries))
+
+
+def dc_offer(dc: DcView, now: float) -> Offer:
+    """The output's power as it is now."""
+    sent = physical_value(dc.max_power_w, "W")
+    power_w = decimal_value(sent["Value"], sent["Multiplier"])
+    return Offer(TUPLE_ID, now, (OfferEntry(0, dc.max_current_a, power_w),))
 
 
 def sa_schedule_list(made: Offer) -> SAScheduleList:

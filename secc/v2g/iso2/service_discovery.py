@@ -61,6 +61,8 @@ def payment_options(session: Session, view: StationView) -> AuthOptionList:
 
 
 def energy_transfer_modes(view: StationView) -> list[EnergyTransferModeEnum]:
+    if view.dc is not None:
+        return [EnergyTransferModeEnum.DC_EXTENDED, EnergyTransferModeEnum.DC_CORE]
     single = [EnergyTransferModeEnum.AC_SINGLE_PHASE_CORE]
     return [EnergyTransferModeEnum.AC_THREE_PHASE_CORE, *single] if view.phases == 3 else single
 

@@ -1,22 +1,55 @@
-"""AC_EVSEStatus: what every response of the power path tells the vehicle to do."""
+"""AC_EVSEStatus and DC_EVSEStatus: what every response of the power path tells the vehicle to do."""
 
-from iso15118.shared.messages.datatypes import EVSENotification
+from iso15118.shared.messages.datatypes import DCEVSEStatus, DCEVSEStatusCode, EVSENotification
+from iso15118.shared.messages.enums import IsolationLevel
 from iso15118.shared.messages.iso15118_2.datatypes import ACEVSEStatus
 
-from secc.ports import StationView, StopReason
+from secc.ports import DcView, Insulation, StationView, StopReason
 from secc.v2g.models import build
 from secc.v2g.session import Session
 from secc.v2g.timing import RENEGOTIATION_INTERVAL_S
 
-# A limit this far above what the schedule allows is worth a renegotiation; below, EVSEMaxCurrent says all.
+# A limit this far above what the schedule allows is worth a renegotiation; below, the limit in each response says all.
 WORTHWHILE_RISE_A = 1.0
+
+_ISOLATION_LEVELS = {
+    Insulation.UNKNOWN: IsolationLevel.INVALID,
+    Insulation.VALID: IsolationLevel.VALID,
+    Insulation.WARNING: IsolationLevel.WARNING,
+    Insulation.FAULT: IsolationLevel.FAULT,
+}
+
+
+def evse_status(view: StationView, notification: EVSENotification | None = None) -> dict[str, object]:
+    """The status element of this station's kind, under its name. See `ac_evse_status` for the notification."""
+    if view.dc is not None:
+        return {"DC_EVSEStatus": dc_evse_status(view, view.dc, notification)}
+    return {"AC_EVSEStatus": ac_evse_status(view, notification)}
 
 
 def ac_evse_status(view: StationView, notification: EVSENotification | None = None) -> ACEVSEStatus:
     """The status now. Without a `notification` of the caller's, StopCharging if the station wants it."""
-    if notification is None:
-        notification = EVSENotification.STOP_CHARGING if must_stop(view) else EVSENotification.NONE
-    return build(ACEVSEStatus, NotificationMaxDelay=0, EVSENotification=notification, RCD=view.rcd_tripped)
+    return build(
+        ACEVSEStatus,
+        NotificationMaxDelay=0,
+        EVSENotification=notification or _notification(view),
+        RCD=view.rcd_tripped,
+    )
+
+
+def dc_evse_status(
+    view: StationView,
+    dc: DcView,
+    notification: EVSENotification | None = None,
+    code: DCEVSEStatusCode | None = None,
+) -> DCEVSEStatus:
+    return build(
+        DCEVSEStatus,
+        NotificationMaxDelay=0,
+        EVSENotification=notification or _notification(view),
+        EVSEIsolationStatus=_ISOLATION_LEVELS[dc.cable_check],
+        EVSEStatusCode=_stop_code(view) or code or DCEVSEStatusCode.EVSE_READY,
+    )
 
 
 def must_stop(view: StationView) -> bool:
@@ -25,7 +58,19 @@ def must_stop(view: StationView) -> bool:
 
 def wants_renegotiation(session: Session, view: StationView, now: float) -> bool:
     """Whether the vehicle planned with clearly less than it could draw now, and was not told lately."""
-    if session.offer is None or view.limit_a < session.offer.limit_a(now) + WORTHWHILE_RISE_A:
+    if session.offer is None or view.dc is not None:
+        return False
+    if view.limit_a < session.offer.limit_a(now) + WORTHWHILE_RISE_A:
         return False
     asked = session.renegotiation_asked_s
     return asked is None or now - asked >= RENEGOTIATION_INTERVAL_S
+
+
+def _notification(view: StationView) -> EVSENotification:
+    return EVSENotification.STOP_CHARGING if must_stop(view) else EVSENotification.NONE
+
+
+def _stop_code(view: StationView) -> DCEVSEStatusCode | None:
+    if view.stop is StopReason.FAULT or view.rcd_tripped:
+        return DCEVSEStatusCode.EVSE_EMERGENCY_SHUTDOWN
+    return DCEVSEStatusCode.EVSE_SHUTDOWN if view.stop is StopReason.OPERATOR else None

@@ -93,7 +93,7 @@ def test_good_messages_in_any_order() -> None:
             talk.pass_time(chance.choice((0.0, 0.3, 3.1)))
             reached.add(talk.conversation.session.state)
         assert_sound(talk)
-    assert reached == set(State) - {State.SESSION_SETUP, State.METERING_RECEIPT}
+    assert reached >= {State.POWER_DELIVERY, State.CHARGING, State.SESSION_STOP, State.ENDED}
 
 
 def _fits(talk: Talk, index: int) -> bool:
