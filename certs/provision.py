@@ -1,20 +1,21 @@
 """Give a station its keys and certificates: what `evse provision` and the demo do, resumable at every step."""
 
-import logging
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 
 from certs.csr import Subject
 from certs.keystore import Curve, KeyStore, Purpose
 from certs.rotation import Rotation
+from certs.sealed import SealedKeyStore
 from certs.store import CertificateStore, Reconciled, RootKind
 from certs.tls.identity import Identity
 from certs.tpm import Chip, KeyAttributes, Tpm, TpmKeyStore
-
-log = logging.getLogger(__name__)
+from certs.vault import Vault
 
 ROOTS_OF: dict[Purpose, tuple[RootKind, ...] | None] = {
     Purpose.SECC: (RootKind.V2G,),
@@ -68,3 +69,29 @@ def roots_for(store: CertificateStore, purpose: Purpose) -> Sequence[x509.Certif
     """What a purpose's own chain is judged against when it is installed; None: up to what came with it."""
     kinds = ROOTS_OF[purpose]
     return None if kinds is None else store.certificates(*kinds)
+
+
+def store_for(curve: Curve, tpm: Tpm, vault: Callable[[], Vault]) -> KeyStore:
+    """Where a key on `curve` is to live: in the chip if it has the curve, else sealed by it. Raises KeyUnavailable."""
+    return TpmKeyStore(tpm) if curve in tpm.chip().curves else SealedKeyStore(vault())
+
+
+def mix_random(tpm: Tpm, kernel: Path = Path("/dev/urandom")) -> None:
+    """Stir the chip's randomness into the kernel's: boards start with little of their own. Raises KeyUnavailable."""
+    with kernel.open("wb", buffering=0) as pool:
+        pool.write(tpm.random(32))
+
+
+def factory_reset(tpm: Tpm, directory: Path) -> list[str]:
+    """Destroy every key in the TPM's slots and everything below `directory` (store, vault, OCSP responses).
+
+    Keys go first: a reset cut short leaves chains without keys, never keys that still sign. The storage root key stays;
+    without the vault's files nothing hangs below it. The ids of what was destroyed. Raises KeyUnavailable, OSError.
+    """
+    keys = TpmKeyStore(tpm)
+    destroyed = keys.list()
+    for key_id in destroyed:
+        tpm.evict(int(key_id.partition(":")[2], 16))
+    if directory.exists():
+        shutil.rmtree(directory)
+    return destroyed

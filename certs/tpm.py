@@ -13,7 +13,11 @@ reopening the connection (and TPM2_Startup where the TPM asks for it) and runnin
 failure is raised with its reason. A key that is opened again is compared with the public point it had, so that another
 board's TPM, or a wiped one, is noticed before it signs.
 
+Secrets are sealed below the same root key, through a session salted with it, so that nothing of them is readable on
+the bus between the chip and the processor.
+
 Results of tpm2_pytss are kept in a variable before their parts are read: `f()[1].data.x` reads memory already freed.
+The file is long because this is the only one that may name tpm2_pytss.
 """
 
 # tpm2_pytss takes plain integers where its hints ask for its own kinds of int, and has untyped constructors.
@@ -36,29 +40,44 @@ from tpm2_pytss.constants import (
     TPM2_ALG,
     TPM2_CAP,
     TPM2_ECC,
+    TPM2_NT,
     TPM2_PT,
     TPM2_PT_FIRMWARE,
     TPM2_PT_HR,
     TPM2_RH,
+    TPM2_SE,
     TPM2_ST,
     TPM2_SU,
+    TPMA_NV,
     TPMA_OBJECT,
+    TPMA_SESSION,
 )
 from tpm2_pytss.ESAPI import ESAPI
 from tpm2_pytss.TSS2_Exception import TSS2_Exception
 from tpm2_pytss.types import (
+    TPM2B_ENCRYPTED_SECRET,
+    TPM2B_ID_OBJECT,
+    TPM2B_NV_PUBLIC,
+    TPM2B_PRIVATE,
     TPM2B_PUBLIC,
+    TPM2B_SENSITIVE_CREATE,
+    TPM2B_SENSITIVE_DATA,
+    TPML_PCR_SELECTION,
     TPMS_ECC_PARMS,
+    TPMS_NV_PUBLIC,
+    TPMS_SENSITIVE_CREATE,
     TPMT_ECC_SCHEME,
     TPMT_KDF_SCHEME,
     TPMT_PUBLIC,
     TPMT_SIG_SCHEME,
+    TPMT_SYM_DEF,
     TPMT_SYM_DEF_OBJECT,
     TPMT_TK_HASHCHECK,
     TPMU_PUBLIC_PARMS,
     TPMU_SYM_KEY_BITS,
     TPMU_SYM_MODE,
 )
+from tpm2_pytss.utils import NVReadEK, create_ek_template
 
 from certs.errors import KeyFault, KeyUnavailable
 from certs.keystore import Curve, Origin
@@ -74,6 +93,10 @@ SRK = 0x81000001
 SLOTS = range(0x81010010, 0x81010015)
 """Two SECC leaves, one CSMS client key, two for rotation. With the SRK six; a chip has room for seven or more."""
 
+ROLLBACK_COUNTER = 0x01500010
+"""NV index of the counter that firmware versions are held against."""
+
+MAX_SEALED = 128
 BUSY_PAUSE_S = 0.05
 
 STATION_KEY = (
@@ -85,6 +108,16 @@ STATION_KEY = (
 )
 SIGNING_KEY = STATION_KEY | TPMA_OBJECT.SIGN_ENCRYPT
 STORAGE_KEY = STATION_KEY | TPMA_OBJECT.RESTRICTED | TPMA_OBJECT.DECRYPT
+
+SEALED_OBJECT = TPMA_OBJECT.FIXEDTPM | TPMA_OBJECT.FIXEDPARENT | TPMA_OBJECT.NODA
+COUNTER = (
+    TPMA_NV.OWNERREAD
+    | TPMA_NV.OWNERWRITE
+    | TPMA_NV.AUTHREAD
+    | TPMA_NV.AUTHWRITE
+    | TPMA_NV.NO_DA
+    | (TPM2_NT.COUNTER << TPMA_NV.TPM2_NT_SHIFT)
+)
 
 CURVES = {Curve.P256: TPM2_ECC.NIST_P256, Curve.P384: TPM2_ECC.NIST_P384, Curve.P521: TPM2_ECC.NIST_P521}
 COORDINATE_SIZE = {Curve.P256: 32, Curve.P384: 48, Curve.P521: 66}
@@ -146,6 +179,41 @@ class Chip:
     persistent_free: int
     lockout_counter: int
     locked_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret only this TPM can open; the two halves of a TPM object, safe to keep in flash."""
+
+    private: bytes
+    public: bytes
+    pcrs: tuple[int, ...] = ()
+    """Platform registers (SHA-256 bank) that must read as they did when it was sealed."""
+
+    def to_bytes(self) -> bytes:
+        return b"".join(len(part).to_bytes(2, "big") + part for part in (bytes(self.pcrs), self.private, self.public))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Sealed":
+        """Raises KeyUnavailable BAD_FILE."""
+        parts = []
+        for _ in range(3):
+            end = 2 + int.from_bytes(data[:2], "big")
+            if len(data) < end:
+                raise KeyUnavailable(KeyFault.BAD_FILE, "a sealed secret cut short")
+            parts.append(data[2:end])
+            data = data[end:]
+        return cls(private=parts[1], public=parts[2], pcrs=tuple(parts[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsement:
+    """The chip's own identity, for enrolment at the factory."""
+
+    certificate_der: bytes | None
+    """By the chip's maker, as it lies in the chip; some chips have none."""
+    public_area: bytes
+    """TPM2B_PUBLIC of the endorsement key, what a credential is made for."""
 
 
 @dataclass(slots=True)
@@ -352,6 +420,102 @@ class Tpm:
         """What the chip is and how it stands. Raises KeyUnavailable."""
         return self.run(_read_chip)
 
+    # --- secrets ---
+
+    def seal(self, secret: bytes, pcrs: tuple[int, ...] = ()) -> Sealed:
+        """Up to 128 bytes that only this TPM gives back. Raises KeyUnavailable."""
+
+        def seal(esapi: ESAPI) -> Sealed:
+            parent, _ = self._handle(esapi, SRK)
+            policy = _pcr_policy(esapi, parent, pcrs) if pcrs else b""
+            data = TPM2B_SENSITIVE_CREATE(TPMS_SENSITIVE_CREATE(data=TPM2B_SENSITIVE_DATA(secret)))
+            with _session(esapi, parent, TPM2_SE.HMAC) as session:
+                made = esapi.create(parent, data, TPM2B_PUBLIC(_sealed_template(policy)), session1=session)
+                return Sealed(made[0].marshal(), made[1].marshal(), pcrs)
+
+        if len(secret) > MAX_SEALED:
+            raise KeyUnavailable(KeyFault.PROTOCOL, f"{len(secret)} bytes, at most {MAX_SEALED} can be sealed")
+        return self.run(seal)
+
+    def unseal(self, sealed: Sealed) -> bytes:
+        """Raises KeyUnavailable: POLICY where a register has changed, PROTOCOL for another TPM's secret."""
+
+        def unseal(esapi: ESAPI) -> bytes:
+            parent, _ = self._handle(esapi, SRK)
+            private, _ = TPM2B_PRIVATE.unmarshal(sealed.private)
+            public, _ = TPM2B_PUBLIC.unmarshal(sealed.public)
+            require(public.publicArea, SEALED_OBJECT)
+            with _session(esapi, parent, TPM2_SE.HMAC) as session:
+                loaded = esapi.load(parent, private, public, session1=session)
+            kind = TPM2_SE.POLICY if sealed.pcrs else TPM2_SE.HMAC
+            with _transient(esapi, loaded), _session(esapi, parent, kind) as session:
+                if sealed.pcrs:
+                    esapi.policy_pcr(session, b"", _pcr_selection(sealed.pcrs))
+                return bytes(esapi.unseal(loaded, session1=session))
+
+        return self.run(unseal)
+
+    def rollback_counter(self) -> int:
+        """The counter's value; 0 before it was first raised. Raises KeyUnavailable."""
+
+        def read(esapi: ESAPI) -> int:
+            if ROLLBACK_COUNTER not in self._persistent(esapi, ROLLBACK_COUNTER, 1):
+                return 0
+            index = esapi.tr_from_tpmpublic(ROLLBACK_COUNTER)
+            value = esapi.nv_read(index, 8, auth_handle=index)
+            return int.from_bytes(bytes(value), "big")
+
+        return self.run(read)
+
+    def raise_rollback_counter(self) -> int:
+        """Count one up, for ever; the new value. Raises KeyUnavailable."""
+
+        def count(esapi: ESAPI) -> None:
+            if ROLLBACK_COUNTER not in self._persistent(esapi, ROLLBACK_COUNTER, 1):
+                public = TPMS_NV_PUBLIC(
+                    nvIndex=ROLLBACK_COUNTER, nameAlg=TPM2_ALG.SHA256, attributes=COUNTER, dataSize=8
+                )
+                esapi.nv_define_space(None, TPM2B_NV_PUBLIC(public))
+            index = esapi.tr_from_tpmpublic(ROLLBACK_COUNTER)
+            esapi.nv_increment(index, auth_handle=index)
+
+        self.run(count)
+        return self.rollback_counter()
+
+    # --- enrolment ---
+
+    def endorsement(self) -> Endorsement:
+        """The endorsement key (ECC P-256) and its certificate. Raises KeyUnavailable."""
+
+        def read(esapi: ESAPI) -> Endorsement:
+            certificate, template = create_ek_template("EK-ECC256", NVReadEK(esapi))
+            made = esapi.create_primary(None, template, ESYS_TR.ENDORSEMENT)
+            with _transient(esapi, made[0]):
+                return Endorsement(certificate, made[1].marshal())
+
+        return self.run(read)
+
+    def activate(self, persistent: int, credential: bytes, secret: bytes) -> bytes:
+        """Open a credential made for this chip's endorsement key and the key in a slot (TPM2_ActivateCredential).
+
+        What comes back proves to its maker that the key is in the chip whose certificate it saw. Raises KeyUnavailable.
+        """
+
+        def activate(esapi: ESAPI) -> bytes:
+            _, template = create_ek_template("EK-ECC256", NVReadEK(esapi))
+            key, _ = self._handle(esapi, persistent)
+            blob, _ = TPM2B_ID_OBJECT.unmarshal(credential)
+            seed, _ = TPM2B_ENCRYPTED_SECRET.unmarshal(secret)
+            made = esapi.create_primary(None, template, ESYS_TR.ENDORSEMENT)
+            with _transient(esapi, made[0]), _session(esapi, ESYS_TR.NONE, TPM2_SE.POLICY) as session:
+                esapi.policy_secret(ESYS_TR.ENDORSEMENT, session, b"", b"", b"", 0)
+                opened = esapi.activate_credential(
+                    key, made[0], blob, seed, session1=ESYS_TR.PASSWORD, session2=session
+                )
+                return bytes(opened)
+
+        return self.run(activate)
+
     def random(self, size: int) -> bytes:
         """`size` bytes (at most 32) from the chip's generator. Raises KeyUnavailable."""
         return self.run(lambda esapi: bytes(esapi.get_random(size)))
@@ -443,6 +607,44 @@ def _template(curve: Curve, attributes: int, symmetric: TPMT_SYM_DEF_OBJECT) -> 
     )
     require(template, STATION_KEY)
     return template
+
+
+def _sealed_template(policy: bytes) -> TPMT_PUBLIC:
+    """Without a policy the empty password opens it, with one only the policy does."""
+    template = TPMT_PUBLIC(
+        type=TPM2_ALG.KEYEDHASH,
+        nameAlg=TPM2_ALG.SHA256,
+        objectAttributes=SEALED_OBJECT if policy else SEALED_OBJECT | TPMA_OBJECT.USERWITHAUTH,
+        authPolicy=policy,
+    )
+    template.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG.NULL
+    require(template, SEALED_OBJECT)
+    return template
+
+
+@contextmanager
+def _session(esapi: ESAPI, salt_key: ESYS_TR, kind: TPM2_SE) -> Iterator[ESYS_TR]:
+    """A session whose parameters travel encrypted, under a salt that only the holder of `salt_key` reads."""
+    aes_128_cfb = TPMT_SYM_DEF(
+        algorithm=TPM2_ALG.AES, keyBits=TPMU_SYM_KEY_BITS(sym=128), mode=TPMU_SYM_MODE(sym=TPM2_ALG.CFB)
+    )
+    session = esapi.start_auth_session(salt_key, ESYS_TR.NONE, kind, aes_128_cfb, TPM2_ALG.SHA256)
+    if salt_key != ESYS_TR.NONE:
+        esapi.trsess_set_attributes(session, TPMA_SESSION.DECRYPT | TPMA_SESSION.ENCRYPT | TPMA_SESSION.CONTINUESESSION)
+    try:
+        yield session
+    finally:
+        esapi.flush_context(session)
+
+
+def _pcr_selection(pcrs: tuple[int, ...]) -> TPML_PCR_SELECTION:
+    return TPML_PCR_SELECTION.parse("sha256:" + ",".join(map(str, pcrs)))
+
+
+def _pcr_policy(esapi: ESAPI, parent: ESYS_TR, pcrs: tuple[int, ...]) -> bytes:
+    with _session(esapi, parent, TPM2_SE.TRIAL) as session:
+        esapi.policy_pcr(session, b"", _pcr_selection(pcrs))
+        return bytes(esapi.policy_get_digest(session))
 
 
 def _curve(public: TPMT_PUBLIC) -> Curve:
