@@ -8,6 +8,7 @@ While it runs it obeys lines on its standard input:
     drop MMTYPE N              drop the Nth management message of that type from now on, as in `drop 0x607d 1`
     loss SHARE                 lose that share (0..1) of the management messages
     attenuation NAME NAME DB
+    join-delay SECONDS         how long modems of one key take to find each other
 """
 
 import argparse
@@ -117,6 +118,9 @@ def obey(line: Powerline, words: Sequence[str], now: float) -> None:
     def attenuation(a: str, b: str, level: str) -> None:
         line.attenuation_db[frozenset((modems[a].name, modems[b].name))] = int(level)
 
+    def join_delay(seconds: str) -> None:
+        line.join_delay_s = float(seconds)
+
     commands: dict[str, Callable[..., None]] = {
         "deaf": deaf,
         "restart": restart,
@@ -124,6 +128,7 @@ def obey(line: Powerline, words: Sequence[str], now: float) -> None:
         "drop": drop,
         "loss": loss,
         "attenuation": attenuation,
+        "join-delay": join_delay,
     }
     commands[words[0]](*words[1:])
 

@@ -1,0 +1,295 @@
+"""The asyncio driver and its packet port, with a socket pair in place of the interface."""
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from hal.plc import link as link_module
+from hal.plc import port as port_module
+from hal.plc.frame import parse_header
+from hal.plc.link import GreenPhyLink
+from hal.plc.port import FRAMES_A_WAKE, InterfaceDown, InterfaceGone, PacketPort, PortError
+from hal.ports import LinkReady, ModemFault, ModemReady, PlcFact, PlcLink, SlacMatched
+from hal.quantities import EvseId
+from sim.plc.powerline import Powerline, Role, VirtualModem
+from sim.plc.vehicle import EvSlac
+from tests.hal.plc.plc_talk import EV, EVSE, MODEM
+
+PEER = bytes.fromhex("00b052aa0002")
+
+
+class Interface:
+    """What the fake packet sockets of a test stand on."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self.ours, self.theirs):
+            end.setblocking(False)
+        self.exists = True
+        self.running = True
+        self.refuse: int | None = None
+        self.opened = 0
+
+    def packet_socket(self, *_arguments: int) -> "FakeSocket":
+        if self.refuse == errno.EPERM:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        self.opened += 1
+        return FakeSocket(self)
+
+
+class FakeSocket:
+    """As much of a packet socket as the port uses."""
+
+    def __init__(self, interface: Interface) -> None:
+        self.interface = interface
+        self.errors: list[OSError] = []
+
+    def setblocking(self, flag: bool) -> None:
+        assert not flag
+
+    def setsockopt(self, *option: int) -> None:
+        assert option == (263, 23, 1)
+
+    def bind(self, address: tuple[str, int]) -> None:
+        assert address[1] == 0x88E1
+        if not self.interface.exists:
+            raise OSError(errno.ENODEV, "No such device")
+
+    def getsockname(self) -> tuple[object, ...]:
+        return ("plc0", 0x88E1, 0, 1, EVSE)
+
+    def fileno(self) -> int:
+        return self.interface.ours.fileno()
+
+    def recv(self, size: int) -> bytes:
+        if not self.interface.running:
+            raise OSError(errno.ENETDOWN, "Network is down")
+        return self.interface.ours.recv(size)
+
+    def send(self, frame: bytes) -> None:
+        if self.interface.refuse is not None:
+            raise OSError(self.interface.refuse, "refused")
+        if not self.interface.running:
+            raise OSError(errno.ENETDOWN, "Network is down")
+        self.interface.ours.send(frame)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def interface(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interface]:
+    interface = Interface()
+
+    def flags(descriptor: object, request: int, argument: bytes) -> bytes:
+        if not interface.exists:
+            raise OSError(errno.ENODEV, "No such device")
+        return argument[:16] + struct.pack("H14x", 0x40 if interface.running else 0)
+
+    # Stand-ins for the modules as the port sees them: the test's own event loop keeps its sockets.
+    packets = SimpleNamespace(socket=interface.packet_socket, AF_PACKET=socket.AF_PACKET, SOCK_RAW=socket.SOCK_RAW)
+    monkeypatch.setattr(port_module, "socket", packets)
+    monkeypatch.setattr(port_module, "fcntl", SimpleNamespace(ioctl=flags))
+    monkeypatch.setattr(link_module, "INTERFACE_POLL_S", 0.01)
+    yield interface
+    interface.ours.close()
+    interface.theirs.close()
+
+
+class Cable:
+    """The far end of the interface: a line with the station's modem and a vehicle."""
+
+    def __init__(self, interface: Interface) -> None:
+        self.interface = interface
+        self.modem = VirtualModem("evse", Role.EVSE, MODEM)
+        self.ev_modem = VirtualModem("ev", Role.EV, PEER)
+        self.line = Powerline([self.modem, self.ev_modem], join_delay_s=0.05)
+        self.vehicle = EvSlac(EV)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            self.vehicle.tick(now)
+            for frame in self.vehicle.take_frames():
+                self.deliver(self.line.from_host(self.ev_modem, frame, now), now)
+            try:
+                while True:
+                    frame = self.interface.theirs.recv(2000)
+                    self.deliver(self.line.from_host(self.modem, frame, now), now)
+            except BlockingIOError:
+                await asyncio.sleep(0.002)
+
+    def deliver(self, deliveries: list[tuple[VirtualModem, bytes]], now: float) -> None:
+        for modem, frame in deliveries:
+            if modem is self.modem:
+                self.interface.theirs.send(frame)
+            else:
+                self.vehicle.feed(frame, now)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class TestGreenPhyLink:
+    @pytest.fixture
+    async def cable(self, interface: Interface):
+        cable = Cable(interface)
+        task = asyncio.create_task(cable.run())
+        yield cable
+        task.cancel()
+
+    @pytest.fixture
+    async def facts(self) -> list[PlcFact]:
+        return []
+
+    @pytest.fixture
+    async def link(self, interface: Interface, facts: list[PlcFact]):
+        link = GreenPhyLink("plc0", EvseId(1), facts.append, clock=asyncio.get_running_loop().time)
+        yield link
+        await link.close()
+
+    async def test_is_a_plc_link_and_matches(self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]):
+        port: PlcLink = link
+        await port.open()
+        await until(lambda: len(facts) == 1)
+        port.vehicle_connected(True)
+        cable.vehicle.start(asyncio.get_running_loop().time())
+        await until(lambda: len(facts) == 3)
+        assert [type(fact) for fact in facts] == [ModemReady, SlacMatched, LinkReady]
+        link.pilot_toggled()
+        link.pause()
+        link.resume()
+        await until(lambda: len(facts) == 5)
+        port.terminate()
+        await until(lambda: len(facts) == 7)
+        assert [type(fact).__name__ for fact in facts[3:]] == ["LinkLost", "LinkReady", "LinkLost", "ModemReady"]
+        port.vehicle_connected(False)
+
+    async def test_is_ready_at_once_when_the_modem_answers(
+        self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]
+    ):
+        begun = asyncio.get_running_loop().time()
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        assert asyncio.get_running_loop().time() - begun < 0.1
+
+    async def test_a_missing_interface_is_a_fault_until_it_comes(
+        self, interface: Interface, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]
+    ):
+        interface.exists = False
+        await link.open()
+        link.vehicle_connected(True)
+        await asyncio.sleep(0.05)
+        assert [(fact.reason, fact.active) for fact in facts] == [("plc0: No such device", True)]
+        interface.exists = True
+        await until(lambda: len(facts) == 3)
+        assert facts[1].active is False
+        assert isinstance(facts[2], ModemReady)
+        assert link.machine.matching.state == "waiting"
+
+    async def test_a_port_survives_its_interface(
+        self, interface: Interface, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]
+    ):
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        interface.running = False
+        interface.theirs.send(bytes(60))
+        await until(lambda: len(facts) == 2)
+        await asyncio.sleep(0.05)
+        interface.running = True
+        await until(lambda: len(facts) == 4)
+        assert [type(fact) for fact in facts] == [ModemReady, ModemFault, ModemFault, ModemReady]
+        assert interface.opened == 1
+
+    async def test_an_interface_that_is_down_at_first(
+        self, interface: Interface, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]
+    ):
+        interface.running = False
+        await link.open()
+        assert [(fact.reason, fact.active) for fact in facts] == [("interface down", True)]
+        interface.running = True
+        await until(lambda: len(facts) == 3)
+
+    async def test_a_removed_interface_is_opened_anew(
+        self, interface: Interface, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]
+    ):
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        interface.exists = False
+        await until(lambda: len(facts) == 3)
+        interface.exists = True
+        await until(lambda: isinstance(facts[-1], ModemReady) and len(facts) > 3)
+        assert interface.opened >= 2
+
+    async def test_sending_into_a_dead_interface_is_no_error(
+        self, interface: Interface, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]
+    ):
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        link.vehicle_connected(True)
+        interface.running = False
+        link.machine.matching.set_key(bytes(16), 0.0)
+        link.machine.matching.key_given_away = True
+        link.terminate()
+        assert isinstance(facts[-1], ModemFault)
+
+    async def test_after_close_nothing_happens(self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]):
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        await link.close()
+        link.vehicle_connected(True)
+        await asyncio.sleep(0.05)
+        assert len(facts) == 1
+        await link.close()
+
+
+class TestPacketPort:
+    def test_takes_no_more_than_its_share_a_wake(self, interface: Interface):
+        port = PacketPort("plc0")
+        assert port.mac == EVSE
+        for _ in range(FRAMES_A_WAKE + 5):
+            interface.theirs.send(bytes(60))
+        assert len(list(port.frames())) == FRAMES_A_WAKE
+        assert len(list(port.frames())) == 5
+        port.close()
+
+    @pytest.mark.parametrize("full", [errno.EAGAIN, errno.ENOBUFS])
+    def test_a_full_queue_loses_a_frame(self, interface: Interface, full: int):
+        port = PacketPort("plc0")
+        assert port.send(bytes(60))
+        interface.refuse = full
+        assert not port.send(bytes(60))
+
+    def test_a_dead_interface_is_told_apart_from_a_removed_one(self, interface: Interface):
+        port = PacketPort("plc0")
+        assert port.is_running()
+        interface.running = False
+        assert not port.is_running()
+        with pytest.raises(InterfaceDown, match="Network is down"):
+            port.send(bytes(60))
+        with pytest.raises(InterfaceDown):
+            list(port.frames())
+        interface.exists = False
+        with pytest.raises(InterfaceGone, match="No such device"):
+            port.is_running()
+
+    def test_the_missing_right_is_named(self, interface: Interface):
+        interface.refuse = errno.EPERM
+        with pytest.raises(PortError, match="CAP_NET_RAW"):
+            PacketPort("plc0")
+
+    def test_frames_are_whole(self, interface: Interface):
+        port = PacketPort("plc0")
+        frame = EVSE + EV + b"\x88\xe1\x01\x64\x60" + bytes(43)
+        interface.theirs.send(frame)
+        (received,) = port.frames()
+        assert parse_header(received).mmtype == 0x6064
