@@ -56,7 +56,6 @@ class PilotOutput:
 
     def forget_vehicle(self) -> None:
         """The next vehicle is offered nothing until somebody offers, and waits for no interval of this one's."""
-        self._last_pwm = NOTHING
         self._last_pwm_at_s = float("-inf")
         if self._wanted.mode is CpMode.X2:
             self._wanted = NOTHING

@@ -25,4 +25,5 @@ async def main(device: str) -> None:
     await asyncio.get_running_loop().create_future()
 
 
-asyncio.run(main(sys.argv[1]))
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

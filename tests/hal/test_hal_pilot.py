@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hal.levels import Setpoints
+from hal.pilot import PilotMachine
 from hal.ports import (
     BoardFault,
     BoardLink,
@@ -27,6 +28,26 @@ def rig() -> Rig:
 
 def board_faults(rig: Rig) -> list[tuple[Fault, bool]]:
     return [(fact.fault, fact.active) for fact in rig.facts if isinstance(fact, BoardFault)]
+
+
+def test_before_anybody_has_spoken_the_board_is_asked_for_nothing() -> None:
+    machine = PilotMachine()
+    assert machine.setpoints == Setpoints(CpMode.X1, 100.0, allow_power=False, lock=False, limit_a=0.0)
+    assert machine.deadline() is None
+    assert machine.levels is None
+    assert machine.faults == frozenset()
+
+
+def test_a_board_that_has_not_said_what_it_has_is_taken_to_have_nothing() -> None:
+    rig = Rig()
+    rig.machine = PilotMachine()
+    rig.follow_lock = False
+    rig.charge()
+    rig.do(rig.machine.lock_connector(True, rig.now))
+    rig.wait(5)
+    assert board_faults(rig) == []
+    rig.cp("D")
+    assert not rig.told.allow_power
 
 
 # --- the vehicle's state ---
