@@ -63,7 +63,7 @@ def _decoded(args: argparse.Namespace) -> str:
     octets = _without_v2gtp(_octets(args.message))
     message: dict[str, Any]
     namespace, message = _recognised(args, octets)
-    convert(namespace, message, fragment=args.fragment, hexadecimal=bytes.hex, base64=bytes.hex)
+    message = convert(namespace, message, fragment=args.fragment, hexadecimal=bytes.hex, base64=bytes.hex)
     lines = [json.dumps({"namespace": namespace, "message": message}, indent=2, ensure_ascii=False)]
     if args.bits:
         for found in positions(namespace, octets, fragment=args.fragment):
@@ -97,9 +97,8 @@ def _encoded(args: argparse.Namespace) -> str:
         raise ValueError("a JSON object of one key, the root's name, is needed")
 
     def attempt(namespace: Namespace) -> bytes:
-        copied = json.loads(json.dumps(message))
-        convert(namespace, copied, fragment=args.fragment, hexadecimal=bytes.fromhex, base64=bytes.fromhex)
-        return encode(namespace, copied, fragment=args.fragment)
+        octets = {"hexadecimal": bytes.fromhex, "base64": bytes.fromhex}
+        return encode(namespace, convert(namespace, message, fragment=args.fragment, **octets), fragment=args.fragment)
 
     return _first(args, attempt)[1].hex()
 

@@ -25,30 +25,42 @@ def convert(
     fragment: bool,
     hexadecimal: Convert | None = None,
     base64: Convert | None = None,
-) -> None:
-    """Replaces, in `message` itself, every hexBinary by hexadecimal(value) and every base64Binary by base64(value).
+) -> dict[str, Any]:
+    """The message with every hexBinary as hexadecimal(value) and every base64Binary as base64(value).
 
     Raises ExiEncodeError where a converter raises ValueError or TypeError. What is no message is left as it is.
     """
     found = tables(namespace)
     start = found.fragment if fragment else found.document
-    _convert(namespace, start, message, {HEX: hexadecimal, BASE64: base64})
+    return _convert(namespace, start, message, {HEX: hexadecimal, BASE64: base64})
 
 
-def _convert(namespace: str, start: int, node: dict[str, Any], converters: Mapping[int, Convert | None]) -> None:
+def _convert(
+    namespace: str, start: int, node: dict[str, Any], converters: Mapping[int, Convert | None]
+) -> dict[str, Any]:
+    converted = dict(node)
     for name, (kind, inner) in _binary_names(namespace, start).items():
         held = node.get(name)
         if held is None:
             continue
-        if kind is None:
-            for child in held if isinstance(held, list) else [held]:
-                if isinstance(child, dict):
-                    _convert(namespace, inner, child, converters)
-        elif (converter := converters[kind]) is not None:
-            try:
-                node[name] = [converter(item) for item in held] if isinstance(held, list) else converter(held)
-            except (ValueError, TypeError) as error:
-                raise ExiEncodeError(Reason.TYPE, str(error), name) from None
+        try:
+            converted[name] = (
+                [_converted(namespace, kind, inner, each, converters) for each in held]
+                if isinstance(held, list)
+                else _converted(namespace, kind, inner, held, converters)
+            )
+        except (ValueError, TypeError) as error:
+            raise ExiEncodeError(Reason.TYPE, str(error), name) from None
+    return converted
+
+
+def _converted(
+    namespace: str, kind: int | None, inner: int, held: Any, converters: Mapping[int, Convert | None]
+) -> Any:
+    if kind is None:
+        return _convert(namespace, inner, held, converters) if isinstance(held, dict) else held
+    converter = converters[kind]
+    return held if converter is None else converter(held)
 
 
 @cache

@@ -58,8 +58,7 @@ def to_exi(model: Model, namespace: str, *, root: str | None = None) -> bytes:
     content = model.dict(by_alias=True, exclude_none=True)
     name = root or _root_name(model, content, namespace)
     fragment = is_fragment(namespace, name)
-    message = {name: content}
-    convert(namespace, message, fragment=fragment, hexadecimal=_octets)
+    message = convert(namespace, {name: content}, fragment=fragment, hexadecimal=_octets)
     return encode(namespace, message, fragment=fragment)
 
 
@@ -68,8 +67,9 @@ def from_exi(data: bytes, namespace: str, models: Mapping[str, ModelType[M_co]],
 
     Raises ExiError for the octets, and what the model raises for values it does not take.
     """
-    message: Any = decode(namespace, data, fragment=fragment)
-    convert(namespace, message, fragment=fragment, hexadecimal=_hexadecimal)
+    message = convert(
+        namespace, decode(namespace, data, fragment=fragment), fragment=fragment, hexadecimal=_hexadecimal
+    )
     ((name, content),) = message.items()
     if name not in models:
         raise ExiDecodeError(Reason.ROOT, f"no model for {name}", name)

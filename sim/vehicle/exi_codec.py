@@ -25,15 +25,16 @@ class ExiCodec(IEXICodec):
         if not isinstance(content, dict) or len(content) != 1:
             raise ExiEncodeError(Reason.ROOT, "a JSON object of one key, the root's name, is needed")
         fragment = is_fragment(namespace, next(iter(content)))
-        convert(namespace, content, fragment=fragment, hexadecimal=bytes.fromhex, base64=_from_base64)
+        content = convert(namespace, content, fragment=fragment, hexadecimal=bytes.fromhex, base64=_from_base64)
         return encode(namespace, content, fragment=fragment)
 
     def decode(self, stream: bytes, namespace: str) -> str:
         """The JSON text of a message; hexBinary as upper-case hexadecimal, base64Binary as base64. Raises ExiError."""
         fragment = namespace == Namespace.XMLDSIG
         message = decode(namespace, stream, fragment=fragment)
-        convert(namespace, message, fragment=fragment, hexadecimal=_to_hexadecimal, base64=_to_base64)
-        return json.dumps(message)
+        return json.dumps(
+            convert(namespace, message, fragment=fragment, hexadecimal=_to_hexadecimal, base64=_to_base64)
+        )
 
     def get_version(self) -> str:
         return "evsed"

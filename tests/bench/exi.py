@@ -9,7 +9,6 @@ Times are medians in microseconds of octets to dict and back; the jar's are of o
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import resource
 import subprocess
@@ -77,7 +76,7 @@ def in_jar(kind: str, jar: Jar | None) -> dict[str, float | None] | None:
         return None
     namespace, message, fragment = KINDS[kind]
     octets = codec.encode(namespace, message, fragment=fragment)
-    text = json_text(namespace, copy.deepcopy(message), fragment=fragment)
+    text = json_text(namespace, message, fragment=fragment)
     times: dict[str, float | None] = {"decode_us": None, "encode_us": None}
     if jar.encode_text(namespace, text) is not None:
         times["encode_us"] = median_us(lambda: jar.encode_text(namespace, text), JAR_ROUNDS)

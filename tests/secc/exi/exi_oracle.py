@@ -54,9 +54,8 @@ class Jar:
 
 
 def json_text(namespace: str, message: dict[str, Any], *, fragment: bool) -> str:
-    """The message as JSON, with bytes as the jar takes them. Changes `message`."""
-    convert(namespace, message, fragment=fragment, hexadecimal=_to_hexadecimal, base64=_to_base64)
-    return json.dumps(message)
+    """The message as JSON, with bytes as the jar takes them."""
+    return json.dumps(convert(namespace, message, fragment=fragment, hexadecimal=_to_hexadecimal, base64=_to_base64))
 
 
 # Where the jar was seen to be right, so that a difference is a fault of ours.

@@ -6,7 +6,7 @@ references by Id in DIN messages, and optional integers that it writes as 0 alth
 
 from __future__ import annotations
 
-import copy
+import json
 import os
 import random
 from collections.abc import Iterator
@@ -77,9 +77,8 @@ def relies_on_absence(message: dict[str, Any]) -> bool:
 def test_messages_are_byte_equal_and_read_alike(jar: Jar, namespace: Namespace) -> None:
     for message in documents(namespace, COUNT):
         octets = encode(namespace, message)
-        assert jar.encode(namespace, copy.deepcopy(message), fragment=False).hex() == octets.hex(), message
-        json_text(namespace, message, fragment=False)
-        assert jar.decode(namespace, octets) == message
+        assert jar.encode(namespace, message, fragment=False).hex() == octets.hex(), message
+        assert jar.decode(namespace, octets) == json.loads(json_text(namespace, message, fragment=False))
 
 
 @pytest.mark.parametrize(
@@ -93,11 +92,11 @@ def test_signed_elements_are_byte_equal(jar: Jar, namespace: Namespace, root: st
         if relies_on_absence(message):
             continue
         octets = encode(namespace, message, fragment=True)
-        assert jar.encode(namespace, copy.deepcopy(message), fragment=True).hex() == octets.hex(), message
+        assert jar.encode(namespace, message, fragment=True).hex() == octets.hex(), message
 
 
 def test_signed_info_is_byte_equal(jar: Jar) -> None:
     message = {"SignedInfo": signed_info({"id1": bytes(range(32)), "id2": bytes(32)})}
     octets = encode(Namespace.XMLDSIG, message, fragment=True)
     assert decode(Namespace.XMLDSIG, octets, fragment=True) == message
-    assert jar.encode(Namespace.XMLDSIG, copy.deepcopy(message), fragment=True).hex() == octets.hex()
+    assert jar.encode(Namespace.XMLDSIG, message, fragment=True).hex() == octets.hex()
