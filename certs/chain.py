@@ -81,8 +81,6 @@ class Profile:
 # unverified: ISO 15118-2 Annex F, subjects and usages of the leaf profiles
 CONTRACT = Profile("contract", foreign_components=frozenset({"CPO", "CPS", "OEM", "V2G"}))
 SECC = Profile("SECC", domain_component="CPO", extended_usage=ExtendedKeyUsageOID.SERVER_AUTH)
-CPS = Profile("CPS", domain_component="CPS")
-VEHICLE = Profile("vehicle", foreign_components=frozenset({"CPO", "CPS", "MO"}))
 STATION = Profile("station", extended_usage=ExtendedKeyUsageOID.CLIENT_AUTH, rsa_allowed=True)
 
 

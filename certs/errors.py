@@ -20,6 +20,7 @@ class KeyFault(StrEnum):
     NO_FREE_SLOT = "every key slot is taken"
     CURVE_UNSUPPORTED = "the key store has no such curve"
     WEAK_ATTRIBUTES = "the key's attributes are not those a station's key must have"
+    NOT_AUTHORISED = "the TPM's owner password is not the one we have"
     POLICY = "a policy of the sealed object does not hold"
     NOT_ALLOWED = "the configuration does not allow keys in files"
     BAD_FILE = "the key file cannot be read"

@@ -140,6 +140,8 @@ FAULTS = {
     0x082: KeyFault.NO_SUCH_KEY,
     0x08B: KeyFault.NO_SUCH_KEY,
     **dict.fromkeys(range(0x910, 0x917), KeyFault.NO_SUCH_KEY),
+    0x08E: KeyFault.NOT_AUTHORISED,
+    0x0A2: KeyFault.NOT_AUTHORISED,
     0x09D: KeyFault.POLICY,
     0x0A6: KeyFault.CURVE_UNSUPPORTED,
 }
@@ -218,12 +220,14 @@ class Endorsement:
 
 @dataclass(slots=True)
 class Health:
-    """Counters for the status page; they only grow."""
+    """Counters for the status page; they only grow. A chip that hangs shows in `busy_since_s`."""
 
     operations: int = 0
     recovered: int = 0
     reopened: int = 0
     slowest_sign_s: float = 0.0
+    busy_since_s: float | None = None
+    """Monotonic; None while the TPM is idle."""
     last_fault: KeyFault | None = None
     faults: Counter[KeyFault] = field(default_factory=Counter)
 
@@ -237,11 +241,16 @@ def fault_of(rc: int) -> KeyFault:
 
 
 class Tpm:
-    """The owner of the TPM behind `tcti` (`device:/dev/tpmrm0`, `swtpm:path=...`), for any thread to call."""
+    """The owner of the TPM behind `tcti` (`device:/dev/tpmrm0`, `swtpm:path=...`), for any thread to call.
 
-    def __init__(self, tcti: str) -> None:
+    `owner_auth` is the owner hierarchy's password, where the manufacturer has set one: making and destroying keys needs
+    it, signing does not.
+    """
+
+    def __init__(self, tcti: str, owner_auth: bytes = b"") -> None:
         self.health = Health()
         self._tcti = tcti
+        self._owner_auth = owner_auth
         self._turns = Turns()
         self._esapi: ESAPI | None = None
         self._handles: dict[int, tuple[ESYS_TR, TPMT_PUBLIC]] = {}
@@ -259,16 +268,23 @@ class Tpm:
         """
         with self._turns.turn(urgent):
             self.health.operations += 1
+            self.health.busy_since_s = time.monotonic()
             try:
-                return self._attempt(operation)
-            except KeyUnavailable as error:
-                if error.reason not in WORTH_A_SECOND_TRY:
-                    raise
-                log.warning("TPM: %s; trying once more", error)
-            self._recover()
-            result = self._attempt(operation)
-            self.health.recovered += 1
-            return result
+                return self._persevere(operation)
+            finally:
+                self.health.busy_since_s = None
+
+    def _persevere(self, operation: Callable[[ESAPI], T]) -> T:
+        try:
+            return self._attempt(operation)
+        except KeyUnavailable as error:
+            if error.reason not in WORTH_A_SECOND_TRY:
+                raise
+            log.warning("TPM: %s; trying once more", error)
+        self._recover()
+        result = self._attempt(operation)
+        self.health.recovered += 1
+        return result
 
     def _attempt(self, operation: Callable[[ESAPI], T]) -> T:
         try:
@@ -288,6 +304,7 @@ class Tpm:
     def _open(self) -> ESAPI:
         if self._esapi is None:
             self._esapi = ESAPI(self._tcti)
+            self._esapi.tr_set_auth(ESYS_TR.OWNER, self._owner_auth)
         return self._esapi
 
     def _recover(self) -> None:
@@ -321,6 +338,16 @@ class Tpm:
         return known
 
     # --- keys ---
+
+    def take_ownership(self, owner_auth: bytes) -> None:
+        """Set the owner hierarchy's password, at the factory. Raises KeyUnavailable."""
+
+        def change(esapi: ESAPI) -> None:
+            esapi.hierarchy_change_auth(ESYS_TR.OWNER, owner_auth)
+            esapi.tr_set_auth(ESYS_TR.OWNER, owner_auth)
+            self._owner_auth = owner_auth
+
+        self.run(change)
 
     def ensure_srk(self) -> KeyAttributes:
         """Make the storage root key unless it is there. Raises KeyUnavailable, also for one of weak attributes."""

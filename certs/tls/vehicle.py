@@ -17,10 +17,12 @@ session would outlive the certificate that was checked for it, and vehicles do n
 import ctypes
 import logging
 import ssl
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from ctypes import CFUNCTYPE, POINTER, c_int, c_size_t, c_uint, c_void_p
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from certs.tls import hello, openssl, staples
@@ -90,6 +92,7 @@ class VehicleContext(ssl.SSLContext):
     ) -> None:
         self.seen: Counter[str] = Counter()
         """What vehicles were stapled, and which extensions of theirs could not be read, by name."""
+        self._key_log_until_s: float | None = None
         self._pointer = openssl.context_pointer(self)
         self._handshakes: OrderedDict[int, _Handshake] = OrderedDict()
         self.present(identities, identities_20)
@@ -103,6 +106,20 @@ class VehicleContext(ssl.SSLContext):
         for loaded in (*chosen[0], *chosen[1]):
             loaded.use_for_context(self._pointer)
         self._identities, self._identities_20 = chosen
+
+    def log_keys(self, file: Path, duration_s: float) -> None:
+        """Write the secrets of sessions to `file` for Wireshark, for a technician, and no longer than `duration_s`.
+
+        Whoever has the file can read those sessions. Raises OSError.
+        """
+        self.keylog_filename = str(file)
+        self._key_log_until_s = time.monotonic() + duration_s
+        log.warning("TLS session secrets are written to %s for %.0f s", file, duration_s)
+
+    def stop_logging_keys(self) -> None:
+        self.keylog_filename = None  # type: ignore[assignment] # typeshed leaves None out
+        self._key_log_until_s = None
+        log.warning("TLS session secrets are no longer written")
 
     def _restrict(self, with_20: bool) -> None:
         lib = library()
@@ -139,6 +156,8 @@ class VehicleContext(ssl.SSLContext):
             sent = library().SSL_client_hello_get0_ext(ssl_pointer, number, ctypes.byref(data), ctypes.byref(size))
             return ctypes.string_at(data.value or 0, size.value) if sent and size.value else b"" if sent else None
 
+        if self._key_log_until_s is not None and time.monotonic() > self._key_log_until_s:
+            self.stop_logging_keys()
         wishes = hello.read(extension)
         self._handshakes[ssl_pointer] = _Handshake(wishes)
         self._handshakes.move_to_end(ssl_pointer)

@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+import time
 
 import pytest
 from cryptography import x509
@@ -118,6 +119,25 @@ def test_tpm_fault_ends_one_handshake_only(bench, secc, vehicle, meet) -> None:
     assert isinstance(met.client, ssl.SSLError)
     assert "INTERNAL_ERROR" in str(met.client)
     assert bench.tpm.health.last_fault is KeyFault.LOCKED_OUT
+    assert meet(vehicle, context).connected
+
+
+RESPONSE_CODES = [0x922, 0x90A, 0x908, 0x920, 0x923, 0x921, 0x902, 0x101, 0x100, 0x18B, 0x910, 0x1C4]
+
+
+@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize("rc", RESPONSE_CODES)
+def test_every_response_code_recovers_or_fails_clean(bench, secc, vehicle, meet, rc: int, times: int) -> None:
+    """Within the handshake, or with an alert at once and the reason at hand; the next handshake works."""
+    context = VehicleContext([secc])
+    bench.proxy.fail("Sign", rc, times)
+    started = time.monotonic()
+    met = meet(vehicle, context)
+    assert time.monotonic() - started < 1
+    if not met.connected:
+        assert "INTERNAL_ERROR" in str(met.client)
+        assert bench.tpm.health.last_fault is not None
+    bench.proxy.heal()
     assert meet(vehicle, context).connected
 
 

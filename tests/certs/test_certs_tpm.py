@@ -108,6 +108,34 @@ def test_a_key_without_noda_is_refused(bench) -> None:
     assert refused.value.reason is KeyFault.WEAK_ATTRIBUTES
 
 
+def test_owner_password(bench) -> None:
+    """Making a key needs it, signing does not; a station that has another says so."""
+    bench.tpm.take_ownership(b"kept by the manufacturer")
+    key = bench.keys.create(Curve.P256)
+    bench.swtpm.power_cut()
+    assert verifies(key, DIGEST, key.sign(DIGEST))
+    assert bench.keys.create(Curve.P256)
+    other = Tpm(bench.proxy.tcti, owner_auth=b"a guess")
+    assert verifies(key, DIGEST, TpmKeyStore(other).open(key.key_id).sign(DIGEST))
+    with pytest.raises(KeyUnavailable) as refused:
+        TpmKeyStore(other).create(Curve.P256)
+    assert refused.value.reason is KeyFault.NOT_AUTHORISED
+    assert bench.tpm.chip().lockout_counter == 0
+    other.close()
+
+
+def test_busy_since_shows_a_chip_that_hangs(bench) -> None:
+    key = bench.keys.create(Curve.P256)
+    bench.proxy.delay("Sign", 0.2)
+    thread = threading.Thread(target=key.sign, args=(DIGEST,))
+    thread.start()
+    thread.join(0.1)
+    assert bench.tpm.health.busy_since_s is not None
+    thread.join()
+    assert bench.tpm.health.busy_since_s is None
+    assert bench.tpm.health.slowest_sign_s >= 0.2
+
+
 def test_chip_says_what_it_is(bench) -> None:
     chip = bench.tpm.chip()
     assert Curve.P256 in chip.curves

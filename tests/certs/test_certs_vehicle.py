@@ -7,6 +7,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,28 @@ def jsse(classes: Path, port: int, pki: Pki) -> "subprocess.CompletedProcess[str
     command = ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp", str(classes), "JsseClient"]
     command += [str(port), str(pki.path("v2g_root.pem"))]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+# --- a technician's key log ---
+
+
+def test_key_log_is_off_unless_asked_for_and_ends_by_itself(secc, vehicle, meet, tmp_path, monkeypatch) -> None:
+    file = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file))
+    context = VehicleContext([secc])
+    assert meet(vehicle, context).connected
+    assert not file.exists()
+    context.log_keys(file, duration_s=0.5)
+    assert meet(vehicle, context).connected
+    written = file.read_text()
+    assert written.count("CLIENT_RANDOM") == 1
+    time.sleep(0.55)
+    assert meet(vehicle, context).connected
+    assert file.read_text() == written
+    context.log_keys(file, duration_s=60)
+    context.stop_logging_keys()
+    assert meet(vehicle, context).connected
+    assert file.read_text().count("CLIENT_RANDOM") == 1
 
 
 def test_more_handshakes_at_once_than_are_remembered(secc, vehicle) -> None:
