@@ -5,11 +5,22 @@ import tracemalloc
 
 import pytest
 
-from secc.ports import Authorization, ContractPresented, MessageAnswered, PowerWanted, V2GEnded
+from secc.ports import (
+    Authorization,
+    CableCheckWanted,
+    ContractPresented,
+    DcTarget,
+    Insulation,
+    MessageAnswered,
+    PowerWanted,
+    V2GEnded,
+)
 from secc.v2g.iso2.protocol import ALLOWED
 from secc.v2g.session import State
 from tests.secc.support import (
     AUTHORIZATION,
+    DC_CHARGE_PARAMETERS,
+    DC_VIEW,
     ISO_2_WISH,
     SESSION_ID,
     Talk,
@@ -119,3 +130,39 @@ def test_memory_stays_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 100_000
+
+
+def test_dc_messages_in_any_order() -> None:
+    """No contactor is asked for without a passed cable check and a matched voltage; every end turns the output off."""
+    chance = random.Random(70121)
+    messages = dict(zip(GOOD, MESSAGES, strict=False))
+    messages["AuthorizationReq"] = MESSAGES[NAMES.index("AuthorizationReq", len(GOOD))]
+    messages["ChargeParameterDiscoveryReq"] = message("ChargeParameterDiscoveryReq", DC_CHARGE_PARAMETERS, SESSION_ID)
+    reached = set()
+    for _ in range(250):
+        talk = Talk(view=DC_VIEW)
+        talk.negotiate()
+        for _ in range(40):
+            if talk.conversation.ended:
+                break
+            talk.station(authorization=Authorization.ACCEPTED, contactor_closed=chance.random() < 0.8)
+            talk.output(
+                cable_check_id=talk.conversation.session.cable_check_id,
+                cable_check=chance.choice((Insulation.VALID, Insulation.VALID, *Insulation)),
+                present_voltage_v=chance.choice((0.0, 395.0, 400.0, 400.0)),
+            )
+            before, volts = talk.state, talk.view.dc.present_voltage_v
+            wanted = len(talk.facts_of(PowerWanted))
+            allowed = sorted(ALLOWED[talk.state] - {"SessionStopReq", "SessionSetupReq"}) or ["SessionSetupReq"]
+            name = chance.choice(allowed) if chance.random() < 0.97 else chance.choice(sorted(messages))
+            talk.send(messages[name])
+            if PowerWanted(True) in talk.facts_of(PowerWanted)[wanted:]:
+                assert before is State.PRE_CHARGE
+                assert abs(volts - talk.conversation.session.target_v) <= 20
+                assert talk.facts_of(CableCheckWanted)
+            talk.pass_time(chance.choice((0.0, 0.3)))
+            reached.add(talk.state)
+        assert_sound(talk)
+        if talk.conversation.ended and talk.facts_of(DcTarget):
+            assert talk.facts_of(DcTarget)[-1] == DcTarget(0.0, 0.0)
+    assert reached >= {State.CABLE_CHECK, State.PRE_CHARGE, State.CURRENT_DEMAND}
