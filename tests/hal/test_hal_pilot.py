@@ -198,6 +198,16 @@ def test_a_detour_over_x1_does_not_shorten_the_interval(rig: Rig) -> None:
     assert rig.told.duty_percent == 16.66
 
 
+def test_the_next_vehicle_waits_for_no_interval_of_the_last(rig: Rig) -> None:
+    rig.plug_in_and_offer(32)
+    rig.cp("A")
+    rig.wait(0.1)
+    rig.cp("B")
+    rig.wait(0.1)
+    rig.do(rig.machine.offer_current(10, rig.now))
+    assert rig.told.duty_percent == 16.66
+
+
 def test_the_same_duty_may_resume_at_once(rig: Rig) -> None:
     rig.plug_in_and_offer(32)
     rig.do(rig.machine.offer_nothing(rig.now))
@@ -205,9 +215,10 @@ def test_the_same_duty_may_resume_at_once(rig: Rig) -> None:
     assert rig.told.duty_percent == 53.33
 
 
-def test_less_than_6_a_is_x1(rig: Rig) -> None:
-    rig.plug_in_and_offer(5.9)
-    assert rig.told.cp_mode is CpMode.X1
+@pytest.mark.parametrize(("limit_a", "mode", "duty"), [(5.9, CpMode.X1, 100.0), (6.0, CpMode.X2, 10.0)])
+def test_less_than_6_a_is_x1(rig: Rig, limit_a: float, mode: CpMode, duty: float) -> None:
+    rig.plug_in_and_offer(limit_a)
+    assert (rig.told.cp_mode, rig.told.duty_percent) == (mode, duty)
 
 
 def test_f_goes_out_at_once_stays_300_ms_and_leads_over_x1(rig: Rig) -> None:
