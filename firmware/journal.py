@@ -39,6 +39,17 @@ def _version_1(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE station (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
 
 
+# E04.FR.08: of the events between Started and Ended every second one.
+_THIN = """
+DELETE FROM message WHERE ord IN (
+    SELECT ord FROM (
+        SELECT ord, row_number() OVER (PARTITION BY transaction_id ORDER BY ord) AS number
+        FROM message
+        WHERE ord > ? AND action = 'TransactionEvent' AND json_extract(payload, '$.eventType') = 'Updated'
+    ) WHERE number % 2 = 1
+)
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (_version_1,)
 """Step n brings a database of version n to n + 1. Only ever append."""
 
@@ -110,6 +121,9 @@ class SqliteJournal:
             "SELECT count(*) FROM message WHERE ?1 IS NULL OR transaction_id = ?1", (transaction_id,)
         )
         return int(rows[0][0])
+
+    async def thin(self, after: int) -> int:
+        return await self._commit(lambda: self._db.execute(_THIN, (after,)).rowcount)
 
     async def attempted(self, order: int) -> None:
         await self._commit(

@@ -1,18 +1,48 @@
-"""ClearCache, GetLocalListVersion and DataTransfer (C11, D02, P01): what needs little more than a word."""
+"""ClearCache, GetLocalListVersion, DataTransfer, CustomerInformation (C11, D02, P01, N09, N10)."""
 
-from ocpp_client.actions import Answer, Handlers, accepted, status
-from ocpp_client.wire import Payload
+from collections.abc import Callable
+from datetime import datetime
+
+from ocpp_client.actions import Answer, Handlers, SendLater, accepted, status
+from ocpp_client.authorization import AuthorizationCache, OfflineRules
+from ocpp_client.ports import IdToken
+from ocpp_client.wire import Payload, format_time
+
+CUSTOMER_DATA = 512
+"""Characters in one NotifyCustomerInformation."""
+_CUSTOMER = ("idToken", "customerCertificate", "customerIdentifier")
 
 
 class AuthorizationActions:
+    """`changed` is called once the cache was changed."""
+
+    def __init__(
+        self,
+        cache: AuthorizationCache,
+        rules: Callable[[], OfflineRules],
+        changed: Callable[[], None],
+        now_utc: Callable[[], datetime],
+        send_later: SendLater,
+    ) -> None:
+        self._cache = cache
+        self._rules = rules
+        self._changed = changed
+        self._now_utc = now_utc
+        self._send_later = send_later
+
     def handlers(self) -> Handlers:
         return {
             "ClearCache": self.clear_cache,
             "GetLocalListVersion": self.get_local_list_version,
             "DataTransfer": self.data_transfer,
+            "CustomerInformation": self.customer_information,
         }
 
     async def clear_cache(self, _request: Payload, _at_s: float) -> Answer:
+        if not self._rules().cache_enabled:
+            return status("Rejected")  # C11.FR.04
+        self._cache.clear()
+        self._changed()
         return accepted()
 
     async def get_local_list_version(self, _request: Payload, _at_s: float) -> Answer:
@@ -21,3 +51,36 @@ class AuthorizationActions:
 
     async def data_transfer(self, _request: Payload, _at_s: float) -> Answer:
         return status("UnknownVendorId")
+
+    async def customer_information(self, request: Payload, _at_s: float) -> Answer:
+        """What we keep of a customer is an entry of the cache; certificates and other identifiers are not kept."""
+        if sum(name in request for name in _CUSTOMER) != 1:
+            return status("Invalid", "MissingParam", "exactly one way to name the customer")
+        if not request["report"] and not request["clear"]:
+            return status("Rejected", "MissingParam", "neither report nor clear")
+        found = ""
+        if "idToken" in request:
+            found = self._take(IdToken(request["idToken"]["idToken"], request["idToken"]["type"]), request["clear"])
+        # N09.FR.05, N10.FR.06: told even when nothing is known, or was cleared.
+        return accepted(lambda: self._notify(request["requestId"], found if request["report"] else ""))
+
+    def _take(self, token: IdToken, clear: bool) -> str:
+        entry = self._cache.find(token, self._now_utc())
+        if clear and self._cache.forget(token):
+            self._changed()
+        if entry is None:
+            return ""
+        expires = format_time(entry.expires_at)
+        return f"idToken={token.id_token} type={token.kind} status={entry.status.value} expires={expires}"
+
+    def _notify(self, request_id: int, data: str) -> None:
+        parts = [data[start : start + CUSTOMER_DATA] for start in range(0, len(data), CUSTOMER_DATA)] or [""]
+        for seq_no, part in enumerate(parts):
+            notice: Payload = {
+                "requestId": request_id,
+                "generatedAt": format_time(self._now_utc()),
+                "seqNo": seq_no,
+                "tbc": seq_no < len(parts) - 1,
+                "data": part,
+            }
+            self._send_later("NotifyCustomerInformation", notice)

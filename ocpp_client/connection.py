@@ -65,9 +65,15 @@ class DialogueUser(Protocol):
 
     def heartbeat_answered(self, response: Payload) -> None: ...
 
+    def before_sending(self, payload_json: str) -> str:
+        """A last look at a durable message that may be old."""
+        ...
+
     def durable_answered(self, call: Call, response: Payload) -> None: ...
 
     def durable_given_up(self, call: Call) -> None: ...
+
+    def events_thinned(self, count: int) -> None: ...
 
 
 class Dialogue:
@@ -85,13 +91,16 @@ class Dialogue:
         self.registrar = Registrar(boot_retry_s)
         self._rpc = RpcCore(check_request, actions(), frozenset(handlers))
         self._outbox = Outbox(rules.retry())
-        self.spool = Spool(journal, self._outbox)
+        self.spool = Spool(journal, self._outbox, user.events_thinned)
         self.link = Link(self, rules.endpoint, rules.back_off, rules.ping_s)
         self._tasks: set[asyncio.Task[None]] = set()
         self._link_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._online = False
         self._deviations: set[str] = set()
+        # Random once, then counted: unique as the standard wants it, without asking the kernel for every message.
+        self._id_prefix = uuid.uuid4().hex[:20]
+        self._sent = 0
         self.counts: Counter[str] = Counter()
 
     @property
@@ -193,10 +202,10 @@ class Dialogue:
             if isinstance(call.token, asyncio.Future) and call.token.done():
                 self._outbox.settle(Outcome.LINK_LOST, now)
                 continue
-            self._in_flight = call
-            message_id = str(uuid.uuid4())
+            self._sent += 1
+            text = call.payload_json if call.order is None else self._user.before_sending(call.payload_json)
             timeout_s = self._rules.message_timeout_s()
-            self.link.send(self._rpc.call(message_id, call.action, call.payload_json, now, timeout_s))
+            self.link.send(self._rpc.call(f"{self._id_prefix}-{self._sent}", call.action, text, now, timeout_s))
         if self.spool.wants_refill:
             self.spawn(self._refill())
         self._arm(now)

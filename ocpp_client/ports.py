@@ -141,13 +141,15 @@ class AuthorizationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuthorizeAnswer:
-    """The CSMS's word: `status` is None when none came in time.
+    """The CSMS's word: `status` is None when none came in time and the offline rules have none either.
 
-    `certificate_status` is an AuthorizeCertificateStatusEnumType.
+    `certificate_status` is an AuthorizeCertificateStatusEnumType; `offline` says that the station decided alone.
     """
 
     status: AuthorizationStatus | None
     certificate_status: str | None = None
+    group_id: str | None = None
+    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,13 @@ class Journal(Protocol):
 
     async def pending_count(self, transaction_id: str | None = None) -> int:
         """How many messages wait, of one transaction or of all."""
+        ...
+
+    async def thin(self, after: int) -> int:
+        """Leave out every second waiting TransactionEvent Updated with an order above `after`; returns how many.
+
+        Never a Started, an Ended, or anything else.
+        """
         ...
 
     async def attempted(self, order: int) -> None:
@@ -256,6 +265,14 @@ class CertificateStore(Protocol):
 
     async def signing_request(self, use: str) -> str:
         """A CSR in PEM for a fresh key of that use."""
+        ...
+
+
+class LogSource(Protocol):
+    """The station's own diagnostics for GetLog (N01)."""
+
+    async def collect(self, oldest: datetime | None, latest: datetime | None) -> bytes:
+        """Everything logged between the two, as text; None for no bound. May take its time, in a thread of its own."""
         ...
 
 

@@ -7,6 +7,7 @@ memory, in its place behind those on disk: a full disk must not cost the operato
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 
 from ocpp_client.ports import Journal, JournalError, QueuedMessage, TransactionState
 from ocpp_client.queue import Call, Outbox, Verdict
@@ -14,14 +15,22 @@ from ocpp_client.queue import Call, Outbox, Verdict
 log = logging.getLogger(__name__)
 
 WINDOW = 100
+MAX_WAITING = 50_000
+"""Messages on disk, some 60 MB: beyond, Updated events are thinned."""
+COUNT_EVERY = 500
+"""Appends between two looks at how many wait."""
 MAX_IN_MEMORY = 1000
 """Messages kept only in memory while the journal fails."""
 
 
 class Spool:
-    def __init__(self, journal: Journal, outbox: Outbox) -> None:
+    """`thinned` is told how many Updated events were left out because room ran short."""
+
+    def __init__(self, journal: Journal, outbox: Outbox, thinned: Callable[[int], None]) -> None:
         self._journal = journal
         self._outbox = outbox
+        self._thinned = thinned
+        self._since_count = 0
         self._last_order = 0
         self._all_loaded = False
         self._loading = False
@@ -40,7 +49,7 @@ class Spool:
         """Write, then offer for sending. False when it could not be written (it is offered all the same)."""
         transaction_id = transaction.transaction_id if transaction else None
         try:
-            order = await self._journal.append(action, payload_json, transaction, ended=ended)
+            order = await self._append(action, payload_json, transaction, ended)
         except JournalError as error:
             self.counts["not written"] += 1
             log.error("%s is not durable, the journal failed: %s", action, error)
@@ -52,6 +61,28 @@ class Spool:
         else:
             self._all_loaded = False
         return True
+
+    async def _append(self, action: str, payload_json: str, transaction: TransactionState | None, ended: bool) -> int:
+        """Once more after thinning, where thinning made room. Raises JournalError."""
+        self._since_count += 1
+        if self._since_count >= COUNT_EVERY:
+            self._since_count = 0
+            if await self._journal.pending_count() > MAX_WAITING:
+                await self._thin()
+        try:
+            return await self._journal.append(action, payload_json, transaction, ended=ended)
+        except JournalError:
+            if await self._thin() == 0:
+                raise
+        return await self._journal.append(action, payload_json, transaction, ended=ended)
+
+    async def _thin(self) -> int:
+        count = await self._journal.thin(self._last_order)
+        if count:
+            self.counts["thinned"] += count
+            log.error("room runs short: %s Updated events left out", count)
+            self._thinned(count)
+        return count
 
     def _keep_in_memory(self, message: QueuedMessage) -> None:
         self._next_memory_order -= 1

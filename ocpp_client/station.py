@@ -10,27 +10,30 @@ that does not fit the transaction's state. A method about a transaction returns 
 import asyncio
 import logging
 import ssl
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.actions import Handlers
+from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.authorization_actions import AuthorizationActions
-from ocpp_client.availability import STATION, Availability
+from ocpp_client.availability import Availability
 from ocpp_client.certificate_actions import CertificateActions
 from ocpp_client.charging_actions import ChargingActions
+from ocpp_client.clock import StationClock
 from ocpp_client.config import OcppConfig
 from ocpp_client.connection import Dialogue, Rules, payload_of
 from ocpp_client.device_actions import DeviceActions
 from ocpp_client.device_model import DeviceModel
-from ocpp_client.limit_watch import LimitWatch
 from ocpp_client.link import BackOff, Endpoint
-from ocpp_client.metering import Measurand, ReadingContext, measurands
+from ocpp_client.log_actions import LogActions
+from ocpp_client.metering import ReadingContext
+from ocpp_client.notices import notify_event, security_event
 from ocpp_client.ports import (
     AuthorizationStatus,
     AuthorizeAnswer,
-    AvailabilityChanged,
     CertificateStore,
     ChargingState,
     ConnectorStatus,
@@ -39,20 +42,22 @@ from ocpp_client.ports import (
     IdToken,
     Journal,
     JournalError,
+    LogSource,
     OcspRequestData,
     RemoteStart,
     Report,
-    ResetRequested,
     StoppedReason,
     TokenDeauthorized,
     TriggerReason,
 )
-from ocpp_client.profiles import ProfileRefused, Profiles
+from ocpp_client.profiles import Profiles
 from ocpp_client.queue import Call, RetryRules
 from ocpp_client.remote_actions import RemoteActions
-from ocpp_client.sampling import Sampler
 from ocpp_client.schedule import Supply
-from ocpp_client.transactions import Sampled, TransactionEvent, Transactions
+from ocpp_client.security_log import SecurityLog
+from ocpp_client.status_desk import StatusDesk
+from ocpp_client.transaction_desk import TransactionDesk, sampled_measurands
+from ocpp_client.transactions import Transactions
 from ocpp_client.triggers import Triggers
 from ocpp_client.variables import station_variables
 from ocpp_client.wire import Payload, format_time, text_at
@@ -65,7 +70,13 @@ MAX_OCSP = 4
 """Entries of AuthorizeRequest.iso15118CertificateHashData."""
 
 
+def _system_time() -> datetime:
+    return datetime.now(UTC)
+
+
 class OcppStation:
+    """`tls` is for wss; without `certificates` the CSMS cannot manage them, without `logs` it gets no diagnostics."""
+
     def __init__(
         self,
         config: OcppConfig,
@@ -74,40 +85,46 @@ class OcppStation:
         *,
         tls: ssl.SSLContext | None = None,
         certificates: CertificateStore | None = None,
+        logs: LogSource | None = None,
+        system_time: Callable[[], datetime] = _system_time,
     ) -> None:
         self._config = config
         self._journal = journal
         self.report_fact = report
         self._tls = tls
-        self._evse_ids = tuple(EvseId(number) for number in range(1, config.evse_count + 1))
-        self.model = DeviceModel(station_variables(config, lambda: format_time(self._now())))
-        self._transactions = Transactions(lambda: str(uuid.uuid4()), self._sampled, config.phases)
+        evse_ids = tuple(EvseId(number) for number in range(1, config.evse_count + 1))
+        self.clock = StationClock(system_time, time.monotonic, self._follows_csms_time)
+        self.model = DeviceModel(station_variables(config, lambda: format_time(self.clock.now())))
+        self._authorizer = Authorizer()
+        self._security_log = SecurityLog(journal)
+        self._logs = LogActions(config.identity, self._security_log, logs, self.clock.now, self._send_later)
+        self._transactions = Transactions(
+            lambda: str(uuid.uuid4()), lambda: sampled_measurands(self.model), config.phases
+        )
         supply = Supply(config.phases, config.nominal_voltage_v)
         self._profiles = Profiles(config.evse_count, supply, self._transactions.on)
-        self._limits = LimitWatch(self._profiles, (STATION, *self._evse_ids))
         self._availability = Availability(config.evse_count)
-        self._sampler = Sampler()
+        self._desk = TransactionDesk(
+            config, self.model, journal, self._transactions, self._profiles, self.clock, report, self._put
+        )
+        self._status = StatusDesk(
+            self.model, self._availability, self._transactions, evse_ids, self.clock, report, self._put
+        )
         self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
-        self._triggers = Triggers(self, self._dialogue, self._transactions, self._evse_ids, certificates, config.phases)
+        self._triggers = Triggers(self, self._dialogue, self._transactions, evse_ids, certificates, config.phases)
         self._boot_reason = config.boot_reason
-        self._timer: asyncio.TimerHandle | None = None
-        self._remote_profiles: dict[int, Payload] = {}
-        self._told_status: dict[EvseId, ConnectorStatus] = {}
-        self._latest_meter: dict[EvseId, MeterReading] = {}
-        self._noted_meter_s: dict[EvseId, float] = {}
-        self._sampled_at_s: dict[EvseId, float] = {}
-        self._idle_resets: set[int] = set()
-        self._offline_since_s: float | None = None
-        self._was_online = False
+        self._dumped_cache = self._authorizer.cache.dump()
         self._event_id = 0
-        self._dumped_profiles = self._profiles.dump()
 
     def _handlers(self, certificates: CertificateStore | None) -> Handlers:
-        charging = ChargingActions(self._profiles, self._now, self._profiles_changed, self._send_later)
-        device = DeviceActions(self.model, self._now, self._variables_changed, self._send_later)
-        local = AuthorizationActions()
-        table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **local.handlers()}
+        charging = ChargingActions(self._profiles, self.clock.now, self._desk.profiles_changed, self._send_later)
+        device = DeviceActions(self.model, self.clock.now, self._variables_changed, self._send_later)
+        local = AuthorizationActions(
+            self._authorizer.cache, self._authorization_rules, self._cache_changed, self.clock.now, self._send_later
+        )
+        table = {**charging.handlers(), **device.handlers(), **self._remote.handlers()}
+        table |= {**local.handlers(), **self._logs.handlers()}
         if certificates is not None:
             table |= CertificateActions(certificates).handlers()
         return table
@@ -132,60 +149,59 @@ class OcppStation:
         password = self.model.text("SecurityCtrlr", "BasicAuthPassword") if self._config.security_profile < 3 else ""
         return Endpoint(self._config.url, self._config.identity, password, self._tls)
 
+    def _follows_csms_time(self) -> bool:
+        return self.model.members("ClockCtrlr", "TimeSource")[:1] == ("Heartbeat",)
+
     # --- Life ---
 
     async def start(self) -> None:
         """Take up what the journal holds, end what a power cut left open, and connect."""
         self._loop = asyncio.get_running_loop()
         await self._restore()
-        self._listen_to_variables()
+        await self._open_security_log()
+        self.model.on_change("OCPPCommCtrlr", "WebSocketPingInterval", self._ping_changed)
+        self.model.on_change("OCPPCommCtrlr", "HeartbeatInterval", self._heartbeat_changed)
+        self.model.on_change("SecurityCtrlr", "BasicAuthPassword", self._password_changed)
         self._dialogue.start()
-        await self._end_interrupted_transactions()
-        for evse_id in self._availability.inoperative():
-            self.availability_changed(evse_id)
-        self._profiles_changed(self._loop.time())
+        await self._desk.start(self._dialogue)
+        self._status.start(self._dialogue)
 
     async def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        """Close the link. Transactions stay open in the journal: a station that stops has its power cut."""
+        self._desk.stop()
+        await self._logs.stop()
         await self._dialogue.stop()
 
     async def _restore(self) -> None:
-        try:
-            values = {
-                key: await self._journal.get(key) for key in ("variables", "profiles", "availability", "boot_reason")
-            }
-            await self._journal.put("boot_reason", None)
-        except JournalError as error:
-            log.error("what the CSMS had set cannot be read, starting without: %s", error)
-            return
-        self._boot_reason = values["boot_reason"] or self._boot_reason
         takers = {
             "variables": self.model.restore,
             "profiles": self._profiles.restore,
             "availability": self._availability.restore,
+            "auth_cache": self._authorizer.cache.restore,
+            "boot_reason": self._take_boot_reason,
         }
-        for key, take in takers.items():
+        try:
+            stored = {key: await self._journal.get(key) for key in takers}
+            if stored["boot_reason"] is not None:
+                await self._journal.put("boot_reason", None)
+        except JournalError as error:
+            log.error("what the CSMS had set cannot be read, starting without: %s", error)
+            return
+        for key, text in stored.items():
             try:
-                if (text := values[key]) is not None:
-                    take(text)
+                if text is not None:
+                    takers[key](text)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 log.error("the stored %s cannot be read, starting without: %s", key, error)
 
-    def _listen_to_variables(self) -> None:
-        self.model.on_change("OCPPCommCtrlr", "WebSocketPingInterval", self._ping_changed)
-        self.model.on_change("OCPPCommCtrlr", "HeartbeatInterval", self._heartbeat_changed)
-        self.model.on_change("SampledDataCtrlr", "TxUpdatedInterval", self._sampling_changed)
-
-    async def _end_interrupted_transactions(self) -> None:
+    async def _open_security_log(self) -> None:
         try:
-            interrupted = await self._journal.open_transactions()
-        except JournalError as error:
-            log.error("open transactions cannot be read: %s", error)
-            return
-        for state in interrupted:
-            log.warning("transaction %s was cut short by a power loss", state.transaction_id)
-            await self._store(self._transactions.resume(state))
+            await self._security_log.open()
+        except (JournalError, ValueError, KeyError) as error:
+            log.error("the security log cannot be read, a new chain begins: %s", error)
+
+    def _take_boot_reason(self, reason: str) -> None:
+        self._boot_reason = reason
 
     # --- What firmware tells: authorization ---
 
@@ -201,18 +217,36 @@ class OcppStation:
     async def authorize(
         self, token: IdToken, certificate_pem: str | None = None, ocsp: Sequence[OcspRequestData] = ()
     ) -> AuthorizeAnswer:
-        """Ask the CSMS (C01, C07). `status` is None when it gives no answer."""
+        """Ask the CSMS (C01, C07), or the cache and the offline rules when it gives no answer (C10-C15)."""
+        known = self._authorizer.before_asking(token, self.clock.now(), self._authorization_rules())
+        if known is not None:
+            return known
         payload: Payload = {"idToken": {"idToken": token.id_token, "type": token.kind}}
         if certificate_pem is not None and len(certificate_pem) <= MAX_CERTIFICATE:
             payload["certificate"] = certificate_pem
         if ocsp:
             payload["iso15118CertificateHashData"] = [_ocsp(item) for item in ocsp[:MAX_OCSP]]
         response = await self._dialogue.request("Authorize", payload)
+        now, rules = self.clock.now(), self._authorization_rules()
         if response is None:
-            return AuthorizeAnswer(None)
-        return AuthorizeAnswer(
-            _authorization_status(text_at(response, "idTokenInfo", "status")), text_at(response, "certificateStatus")
-        )
+            return self._authorizer.unanswered(token, now, rules)
+        answer = self._authorizer.answered(token, response, now, rules)
+        self._cache_changed()
+        return answer
+
+    async def may_stop(self, evse_id: EvseId, token: IdToken) -> bool:
+        """Whether this token may stop the EVSE's transaction: the same token, its group, or the master pass."""
+        state = self._transactions.on(evse_id)
+        if state is None or state.id_token is None:
+            return False
+        if (state.id_token.id_token.lower(), state.id_token.kind) == (token.id_token.lower(), token.kind):
+            return True
+        answer = await self.authorize(token)
+        if answer.status is not AuthorizationStatus.ACCEPTED or answer.group_id is None:
+            return False
+        starter = self._authorizer.cache.find(state.id_token, self.clock.now())
+        master = self.model.text("AuthCtrlr", "MasterPassGroupId")
+        return answer.group_id == master or (starter is not None and answer.group_id == starter.group_id)
 
     # --- What firmware tells: transactions ---
 
@@ -227,22 +261,9 @@ class OcppStation:
         remote_start_id: int | None = None,
     ) -> str:
         """Started; returns the transaction id. From here on Updated events with meter values follow by themselves."""
-        event = self._transactions.start(
-            evse_id,
-            self._now(),
-            offline=not self.online,
-            trigger=trigger,
-            charging_state=charging_state,
-            id_token=id_token,
-            meter=meter,
-            v2g_session_id=v2g_session_id,
-            remote_start_id=remote_start_id,
+        return await self._desk.started(
+            evse_id, id_token, trigger, charging_state, meter, v2g_session_id, remote_start_id
         )
-        self._sampler.begin(evse_id, self._loop.time(), self._sampling_interval_s())
-        self._adopt_remote_profile(evse_id, remote_start_id)
-        self._profiles_changed(self._loop.time())
-        await self._store(event)
-        return event.state.transaction_id
 
     async def transaction_updated(
         self,
@@ -255,19 +276,7 @@ class OcppStation:
         context: ReadingContext = ReadingContext.OTHER,
     ) -> None:
         """Updated: something happened. `charging_state` None leaves it as it was."""
-        event = self._transactions.update(
-            evse_id,
-            self._now(),
-            offline=not self.online,
-            trigger=trigger,
-            charging_state=charging_state,
-            meter=meter,
-            id_token=id_token,
-            remote_start_id=remote_start_id,
-            context=context,
-        )
-        self._adopt_remote_profile(evse_id, remote_start_id)
-        await self._store(event)
+        await self._desk.updated(evse_id, trigger, charging_state, meter, id_token, remote_start_id, context)
 
     async def transaction_ended(
         self,
@@ -278,47 +287,18 @@ class OcppStation:
         id_token: IdToken | None = None,
     ) -> None:
         """Ended; without `meter` the latest reading stands."""
-        event = self._transactions.end(
-            evse_id,
-            self._now(),
-            offline=not self.online,
-            trigger=trigger,
-            stopped_reason=stopped_reason,
-            meter=meter,
-            id_token=id_token,
-        )
-        self._sampler.end(evse_id)
-        self._profiles.transaction_ended(event.state.transaction_id)
-        self._profiles_changed(self._loop.time())
-        await self._store(event)
-        self._carry_out_scheduled()
+        await self._desk.ended(evse_id, trigger, stopped_reason, meter, id_token)
+        self._status.transaction_ended()
 
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
         """A reading, as often as the board gives them; written down now and then for the case of a power cut."""
-        self._latest_meter[evse_id] = reading
-        state = self._transactions.sampled(evse_id, reading)
-        now = self._loop.time()
-        if state is None or now - self._noted_meter_s.get(evse_id, float("-inf")) < self._config.meter_note_s:
-            return
-        self._noted_meter_s[evse_id] = now
-        try:
-            await self._journal.note_transaction(state)
-        except JournalError as error:
-            log.error("the meter reading of EVSE %s is not durable: %s", evse_id, error)
-
-    async def _store(self, event: TransactionEvent) -> None:
-        self._noted_meter_s[event.state.evse_id] = self._loop.time()
-        await self._dialogue.store("TransactionEvent", event.payload, event.state, ended=event.ended)
-
-    def latest_meter(self, evse_id: EvseId) -> MeterReading | None:
-        return self._latest_meter.get(evse_id)
+        await self._desk.meter_sampled(evse_id, reading)
 
     # --- What firmware tells: status and events ---
 
     def connector_status(self, evse_id: EvseId, status: ConnectorStatus) -> None:
         """The connector's own status; what the CSMS hears follows from it and from availability."""
-        self._availability.report(evse_id, status)
-        self._status_changed(evse_id)
+        self._status.connector_status(evse_id, status)
 
     def notify_event(
         self,
@@ -331,31 +311,28 @@ class OcppStation:
         tech_code: str = "",
         tech_info: str = "",
         cleared: bool | None = None,
-        transaction_id: str | None = None,
+        transaction_id: str = "",
     ) -> None:
-        """NotifyEvent of a hard-wired monitor (N07): a fault, or a value that changed. Kept while offline."""
+        """NotifyEvent of a hard-wired monitor (N07): a fault that began or cleared, or a value. Kept while offline."""
         self._event_id += 1
-        data: Payload = {
-            "eventId": self._event_id,
-            "timestamp": format_time(self._now()),
-            "trigger": "Alerting" if cleared is not None else "Delta",
-            "actualValue": value[:2500],
-            "eventNotificationType": "HardWiredNotification",
-            "component": _component(component, evse_id, connector_id),
-            "variable": {"name": variable},
-        }
-        optional = {"techCode": tech_code[:50], "techInfo": tech_info[:500], "transactionId": transaction_id}
-        data |= {name: text for name, text in optional.items() if text}
-        if cleared is not None:
-            data["cleared"] = cleared
-        payload: Payload = {"generatedAt": data["timestamp"], "seqNo": 0, "tbc": False, "eventData": [data]}
+        payload = notify_event(
+            self._event_id,
+            self.clock.now(),
+            component,
+            variable,
+            value,
+            evse_id=evse_id,
+            connector_id=connector_id,
+            texts={"techCode": tech_code, "techInfo": tech_info, "transactionId": transaction_id},
+            cleared=cleared,
+        )
         self._dialogue.spawn(self._dialogue.store("NotifyEvent", payload))
 
     def security_event(self, kind: str, tech_info: str = "") -> None:
-        """SecurityEventNotification of a critical event (A04): kept until the CSMS has it."""
-        payload: Payload = {"type": kind[:50], "timestamp": format_time(self._now())}
-        if tech_info:
-            payload["techInfo"] = tech_info[:255]
+        """SecurityEventNotification of a critical event (A04): kept until the CSMS has it, and in the security log."""
+        now = self.clock.now()
+        payload = security_event(kind, now, tech_info)
+        self._dialogue.spawn(self._security_log.append(now, kind, tech_info))
         self._dialogue.spawn(self._dialogue.store("SecurityEventNotification", payload))
 
     def unlock_result(self, evse_id: EvseId, unlocked: bool) -> None:
@@ -377,56 +354,62 @@ class OcppStation:
         return {"chargingStation": station, "reason": self._boot_reason}
 
     def went_online(self) -> None:
-        offline_s = 0.0 if self._offline_since_s is None else self._loop.time() - self._offline_since_s
-        # B04.FR.01: after OfflineThreshold the CSMS is told every status, before that only what changed.
-        if not self._was_online or offline_s > self.model.number("OCPPCommCtrlr", "OfflineThreshold"):
-            self._told_status.clear()
-        self._was_online = True
         self.report_fact(CsmsOnline(True, "registered"))
-        for evse_id in self._evse_ids:
-            self._status_changed(evse_id)
+        self._status.went_online()
 
     def went_offline(self, reason: str) -> None:
-        self._offline_since_s = self._loop.time()
+        self._status.went_offline()
         self.report_fact(CsmsOnline(False, reason))
 
     def boot_answered(self, response: Payload) -> None:
+        self.clock.csms_says(text_at(response, "currentTime"))
         interval = response.get("interval")
         if response.get("status") == "Accepted" and isinstance(interval, int) and interval > 0:
             self.model.assign("OCPPCommCtrlr", "HeartbeatInterval", str(interval))
 
     def heartbeat_answered(self, response: Payload) -> None:
-        """The CSMS lives; its time is not taken over, the system's clock is NTP's."""
+        self.clock.csms_says(text_at(response, "currentTime"))
+
+    def before_sending(self, payload_json: str) -> str:
+        return self.clock.corrected(payload_json)
 
     def durable_answered(self, call: Call, response: Payload) -> None:
-        if call.action != "TransactionEvent":
-            return
-        sent = payload_of(call)
+        if call.action == "TransactionEvent":
+            self._event_answered(payload_of(call), response)
+
+    def _event_answered(self, sent: Payload, response: Payload) -> None:
         transaction_id = sent["transactionInfo"]["transactionId"]
         self.report_fact(
             EventSent(transaction_id, sent["eventType"], sent["seqNo"], sent["triggerReason"], sent["offline"])
         )
         status = text_at(response, "idTokenInfo", "status")
+        if status is None:
+            return
+        if (token := sent.get("idToken")) is not None:
+            rules = self._authorization_rules()
+            known = IdToken(token["idToken"], token["type"])
+            self._authorizer.cache.learn(known, response["idTokenInfo"], self.clock.now(), rules)
+            self._cache_changed()
         state = self._transactions.find(transaction_id)
-        if status is not None and status != AuthorizationStatus.ACCEPTED and state is not None:
+        if status != AuthorizationStatus.ACCEPTED and state is not None:
             self.report_fact(TokenDeauthorized(state.evse_id, transaction_id, status))
 
     def durable_given_up(self, call: Call) -> None:
         log.error("the CSMS never took %s of transaction %s", call.action, call.transaction_id)
 
+    def events_thinned(self, count: int) -> None:
+        self.security_event("MemoryExhaustion", f"{count} TransactionEvents Updated left out")
+
     # --- What the handlers ask ---
 
     def availability_changed(self, evse_id: int) -> None:
-        where = None if evse_id == STATION else EvseId(evse_id)
-        self.report_fact(AvailabilityChanged(where, self._availability.set_in(evse_id)))
-        for affected in self._evse_ids if where is None else (where,):
-            self._status_changed(affected)
+        self._status.availability_changed(evse_id)
 
     def store_availability(self) -> None:
-        self._put("availability", self._availability.dump())
+        self._status.store_availability()
 
     def keep_profile(self, remote_start_id: int, profile: Payload) -> None:
-        self._remote_profiles = {remote_start_id: profile}
+        self._desk.keep_profile(remote_start_id, profile)
 
     def remote_start(self, fact: RemoteStart) -> None:
         if self.model.flag("AuthCtrlr", "AuthorizeRemoteStart"):
@@ -442,11 +425,7 @@ class OcppStation:
             log.warning("remote start %s refused: %s", fact.remote_start_id, answer.status)
 
     def reset_requested(self, evse_id: EvseId | None, immediate: bool) -> None:
-        self._put("boot_reason", "RemoteReset" if evse_id is None else None)
-        if immediate or not self._busy(evse_id):
-            self.report_fact(ResetRequested(evse_id, immediate))
-        else:
-            self._idle_resets.add(STATION if evse_id is None else int(evse_id))
+        self._status.reset_requested(evse_id, immediate)
 
     async def messages_wait(self, transaction_id: str | None) -> bool:
         return await self._dialogue.spool.waiting(transaction_id)
@@ -458,55 +437,35 @@ class OcppStation:
         self._triggers.send(message, evse_id)
 
     def connector_status_payload(self, evse_id: EvseId) -> Payload:
-        status = self._availability.status(evse_id) or ConnectorStatus.UNAVAILABLE
-        return {
-            "timestamp": format_time(self._now()),
-            "connectorStatus": status.value,
-            "evseId": int(evse_id),
-            "connectorId": 1,
-        }
+        return self._status.payload(evse_id)
+
+    def log_status_payload(self) -> Payload:
+        return self._logs.status_payload()
+
+    def latest_meter(self, evse_id: EvseId) -> MeterReading | None:
+        return self._desk.latest_meter(evse_id)
 
     # --- Inside ---
-
-    def _now(self) -> datetime:
-        return datetime.now(UTC)
 
     def _send_later(self, action: str, payload: Payload) -> None:
         self._dialogue.send_later(action, payload)
 
-    def _busy(self, evse_id: EvseId | None) -> bool:
-        return bool(self._transactions.all_open()) if evse_id is None else self._transactions.on(evse_id) is not None
+    def _authorization_rules(self) -> OfflineRules:
+        flag = self.model.flag
+        return OfflineRules(
+            cache_enabled=flag("AuthCacheCtrlr", "Enabled"),
+            cache_lifetime_s=self.model.number("AuthCacheCtrlr", "LifeTime"),
+            authorize_offline=flag("AuthCtrlr", "LocalAuthorizeOffline"),
+            pre_authorize=flag("AuthCtrlr", "LocalPreAuthorize"),
+            unknown_offline=flag("AuthCtrlr", "OfflineTxForUnknownIdEnabled"),
+            contract_offline=flag("ISO15118Ctrlr", "ContractValidationOffline"),
+        )
 
-    def _sampled(self) -> Sampled:
-        def wanted(event: str) -> tuple[Measurand, ...]:
-            return measurands(self.model.text("SampledDataCtrlr", f"Tx{event}Measurands"))
-
-        return Sampled(wanted("Started"), wanted("Updated"), wanted("Ended"))
-
-    def _sampling_interval_s(self) -> float:
-        return self.model.number("SampledDataCtrlr", "TxUpdatedInterval")
-
-    def _adopt_remote_profile(self, evse_id: EvseId, remote_start_id: int | None) -> None:
-        """F01.FR.10: the profile that came with the remote start becomes the transaction's."""
-        if remote_start_id is None or (profile := self._remote_profiles.pop(remote_start_id, None)) is None:
-            return
-        state = self._transactions.on(evse_id)
-        if state is None:
-            return
-        try:
-            self._profiles.set(int(evse_id), profile | {"transactionId": state.transaction_id})
-        except ProfileRefused as refused:
-            log.warning("the remote start's profile does not fit: %s", refused.detail)
-        self._profiles_changed(self._loop.time())
-
-    def _profiles_changed(self, at_s: float) -> None:
-        for fact in self._limits.refresh(self._now(), at_s):
-            self.report_fact(fact)
-        dumped = self._profiles.dump()
-        if dumped != self._dumped_profiles:
-            self._dumped_profiles = dumped
-            self._put("profiles", dumped)
-        self._arm()
+    def _cache_changed(self) -> None:
+        dumped = self._authorizer.cache.dump()
+        if dumped != self._dumped_cache:
+            self._dumped_cache = dumped
+            self._put("auth_cache", dumped)
 
     def _variables_changed(self) -> None:
         self._put("variables", self.model.dump())
@@ -517,77 +476,19 @@ class OcppStation:
     def _heartbeat_changed(self, value: str) -> None:
         self._dialogue.registrar.set_heartbeat(float(value), self._loop.time())
 
-    def _sampling_changed(self, value: str) -> None:
-        busy = tuple(state.evse_id for state in self._transactions.all_open())
-        self._sampler.interval_changed(busy, self._loop.time(), float(value))
-        self._arm()
+    def _password_changed(self, _value: str) -> None:
+        # A01.FR.02: the new password holds from the next connection on, which is made now.
+        self.security_event("ReconfigurationOfSecurityParameters", "BasicAuthPassword")
+        self._dialogue.spawn(self._dialogue.link.drop("password changed"))
 
     def _put(self, key: str, value: str | None) -> None:
-        async def put() -> None:
-            try:
-                await self._journal.put(key, value)
-            except JournalError as error:
-                log.error("%s is not durable: %s", key, error)
+        self._dialogue.spawn(self._put_now(key, value))
 
-        self._dialogue.spawn(put())
-
-    def _status_changed(self, evse_id: EvseId) -> None:
-        status = self._availability.status(evse_id)
-        if status is None:
-            return
-        self.model.assign("EVSE", "AvailabilityState", status.value, int(evse_id))
-        self.model.assign("Connector", "AvailabilityState", status.value, int(evse_id), 1)
-        if self.online and self._told_status.get(evse_id) != status:
-            self._told_status[evse_id] = status
-            self._dialogue.spawn(self._tell_status(evse_id))
-
-    async def _tell_status(self, evse_id: EvseId) -> None:
-        response = await self._dialogue.request("StatusNotification", self.connector_status_payload(evse_id))
-        if response is None:
-            # Not heard: it is told again once the link is back.
-            self._told_status.pop(evse_id, None)
-
-    def _carry_out_scheduled(self) -> None:
-        busy = frozenset(int(state.evse_id) for state in self._transactions.all_open())
-        for evse_id in self._availability.transactions_changed(busy):
-            self.availability_changed(evse_id)
-        for number in sorted(self._idle_resets):
-            where = None if number == STATION else EvseId(number)
-            if not self._busy(where):
-                self._idle_resets.discard(number)
-                self.report_fact(ResetRequested(where, immediate=False))
-
-    # --- Time ---
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        delays = []
-        if (deadline := self._sampler.deadline) is not None:
-            delays.append(deadline - self._loop.time())
-        if self._limits.changes_at is not None:
-            delays.append((self._limits.changes_at - self._now()).total_seconds())
-        # An hour at most: the wall clock that profiles go by may be set meanwhile.
-        self._timer = self._loop.call_later(min(max(min(delays), 0.0), 3600.0), self._tick) if delays else None
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        for evse_id in self._sampler.tick(now, self._sampling_interval_s()):
-            self._dialogue.spawn(self._sample(evse_id))
-        self._profiles_changed(now)
-
-    async def _sample(self, evse_id: EvseId) -> None:
-        """MeterValuePeriodic with the latest reading; an old reading is not told twice."""
-        reading = self._latest_meter.get(evse_id)
-        if reading is None or reading.taken_at_s <= self._sampled_at_s.get(evse_id, float("-inf")):
-            log.warning("EVSE %s: no fresh meter reading for the periodic sample", evse_id)
-            return
-        if not self.model.flag("SampledDataCtrlr", "Enabled") or self._transactions.on(evse_id) is None:
-            return
-        self._sampled_at_s[evse_id] = reading.taken_at_s
-        await self.transaction_updated(
-            evse_id, TriggerReason.METER_VALUE_PERIODIC, meter=reading, context=ReadingContext.SAMPLE_PERIODIC
-        )
+    async def _put_now(self, key: str, value: str | None) -> None:
+        try:
+            await self._journal.put(key, value)
+        except JournalError as error:
+            log.error("%s is not durable: %s", key, error)
 
 
 def _ocsp(item: OcspRequestData) -> Payload:
@@ -598,20 +499,3 @@ def _ocsp(item: OcspRequestData) -> Payload:
         "serialNumber": item.serial_number,
         "responderURL": item.responder_url,
     }
-
-
-def _authorization_status(text: str | None) -> AuthorizationStatus:
-    """A status we do not know is no permission."""
-    try:
-        return AuthorizationStatus(text or "")
-    except ValueError:
-        return AuthorizationStatus.INVALID
-
-
-def _component(name: str, evse_id: EvseId | None, connector_id: int | None) -> Payload:
-    component: Payload = {"name": name}
-    if evse_id is not None:
-        component["evse"] = {"id": int(evse_id)}
-        if connector_id is not None:
-            component["evse"]["connectorId"] = connector_id
-    return component

@@ -20,6 +20,8 @@ _SIGNING = {
 class TriggerHost(Protocol):
     def connector_status_payload(self, evse_id: EvseId) -> Payload: ...
 
+    def log_status_payload(self) -> Payload: ...
+
     def latest_meter(self, evse_id: EvseId) -> MeterReading | None: ...
 
     async def transaction_updated(
@@ -54,7 +56,9 @@ class Triggers:
             "StatusNotification": self._send_status,
             "MeterValues": self._send_meter_values,
             "TransactionEvent": self._send_transaction_events,
-            "LogStatusNotification": lambda _evses: dialogue.send_later("LogStatusNotification", {"status": "Idle"}),
+            "LogStatusNotification": lambda _evses: dialogue.send_later(
+                "LogStatusNotification", host.log_status_payload()
+            ),
             "FirmwareStatusNotification": lambda _evses: dialogue.send_later(
                 "FirmwareStatusNotification", {"status": "Idle"}
             ),

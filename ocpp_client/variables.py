@@ -37,7 +37,7 @@ def station_variables(config: OcppConfig, now_utc: Callable[[], str]) -> Iterato
     yield from _smart_charging()
     yield from _limits_of_messages()
     yield Variable("ClockCtrlr", "DateTime", DataType.DATE_TIME, computed=now_utc)
-    yield Variable("ClockCtrlr", "TimeSource", _SEQUENCE, "Heartbeat", mutability=_RW, choices=("Heartbeat", "NTP"))
+    yield Variable("ClockCtrlr", "TimeSource", _SEQUENCE, "NTP,Heartbeat", mutability=_RW, choices=("Heartbeat", "NTP"))
     for evse_id in range(1, config.evse_count + 1):
         yield from _evse(config, evse_id)
 

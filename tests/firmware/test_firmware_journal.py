@@ -247,6 +247,18 @@ async def test_a_full_disk_is_a_journal_error_and_nothing_is_half_written(journa
     assert await journal.append("TransactionEvent", "x" * 100_000, state(next_seq_no=2)) == 2
 
 
+async def test_thinning_leaves_out_every_second_updated_and_nothing_else(journal: SqliteJournal) -> None:
+    kinds = ["Started", *["Updated"] * 6, "Ended"]
+    for kind in kinds:
+        for number in (1, 2):
+            await journal.append("TransactionEvent", f'{{"eventType":"{kind}"}}', state(number))
+    await journal.append("NotifyEvent", '{"eventType":"Updated"}', None)
+    assert await journal.thin(after=6) == 4
+    left = [message.order for message in await journal.pending()]
+    assert left == [1, 2, 3, 4, 5, 6, 9, 10, 13, 14, 15, 16, 17]
+    assert await journal.thin(after=17) == 0
+
+
 async def test_no_place_for_a_journal_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError):
         await SqliteJournal.open(tmp_path / "missing" / "journal.db")

@@ -61,6 +61,15 @@ class MemoryJournal:
         await self._work()
         return sum(transaction_id in (None, message.transaction_id) for message in self.messages.values())
 
+    async def thin(self, after: int) -> int:
+        await asyncio.sleep(0)
+        updated = [order for order, m in self.messages.items() if order > after and '"Updated"' in m.payload_json]
+        for order in updated[::2]:
+            del self.messages[order]
+        if updated:
+            self.failing = False
+        return len(updated[::2])
+
     async def attempted(self, order: int) -> None:
         await self._work()
         self.messages[order] = replace(self.messages[order], attempts=self.messages[order].attempts + 1)
@@ -122,7 +131,9 @@ class Bench:
             "retry_back_off_random_s": 0,
             "message_attempt_interval_s": 0,
         }
-        station_options = {name: config.pop(name) for name in ("tls", "certificates") if name in config}
+        station_options = {
+            name: config.pop(name) for name in ("tls", "certificates", "logs", "system_time") if name in config
+        }
         station = OcppStation(OcppConfig(**options | config), self.journal, self.facts.append, **station_options)
         self.stations.append(station)
         await station.start()

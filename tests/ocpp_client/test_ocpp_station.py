@@ -329,6 +329,46 @@ async def test_a_failing_journal_stops_nothing(bench: Any, read: Callable[..., M
     assert (await bench.csms.call("GetTransactionStatus", {}))["messagesInQueue"] is False
 
 
+async def test_a_full_disk_costs_updated_events_first_and_the_csms_is_told(
+    bench: Any, wait_until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocpp_client.spool.WINDOW", 2)
+    station = await bench.station()
+    await bench.csms.stop()
+    await wait_until(lambda: not station.online)
+    await start(station)
+    for _ in range(8):
+        await station.transaction_updated(EVSE, TriggerReason.CHARGING_RATE_CHANGED)
+    bench.journal.failing = True
+    await end(station)
+    await bench.csms.start()
+    security = await bench.csms.until_received("SecurityEventNotification")
+    assert security["type"] == "MemoryExhaustion"
+    await bench.csms.until(lambda: bench.events() and bench.events()[-1]["eventType"] == "Ended")
+    assert told(bench.events())[0][0] == "Started"
+    assert [event["seqNo"] for event in bench.events()][-1] == 9
+    assert station.counts["thinned"] == 10 - len(bench.events())
+    assert station.counts["thinned"] >= 3
+
+
+async def test_too_many_waiting_events_are_thinned_before_the_disk_is_full(
+    bench: Any, wait_until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocpp_client.spool.WINDOW", 2)
+    monkeypatch.setattr("ocpp_client.spool.COUNT_EVERY", 5)
+    monkeypatch.setattr("ocpp_client.spool.MAX_WAITING", 10)
+    station = await bench.station()
+    await bench.csms.stop()
+    await wait_until(lambda: not station.online)
+    await start(station)
+    for _ in range(40):
+        await station.transaction_updated(EVSE, TriggerReason.CHARGING_RATE_CHANGED)
+    await end(station)
+    assert len([m for m in bench.journal.messages.values() if m.action == "TransactionEvent"]) < 20
+    await bench.csms.start()
+    await bench.csms.until(lambda: bench.events() and bench.events()[-1]["eventType"] == "Ended")
+
+
 async def test_a_journal_that_fails_at_start_is_no_reason_not_to_start(bench: Any) -> None:
     bench.journal.failing = True
     station = await bench.station()
@@ -554,7 +594,7 @@ async def test_statuses_after_a_short_and_a_long_time_offline(bench: Any, wait_u
     await asyncio.sleep(0.05)
     assert len(bench.csms.received("StatusNotification")) == 1, "nothing changed"
     bench.csms.drop()
-    await wait_until(lambda: not station.online)
+    await wait_until(lambda: len(bench.facts_of(CsmsOnline)) >= 4)
     station.connector_status(EVSE, ConnectorStatus.OCCUPIED)
     await bench.csms.until_received("StatusNotification", 2)
     await set_variable(bench, "OCPPCommCtrlr", "OfflineThreshold", "0")

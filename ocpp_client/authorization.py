@@ -1,0 +1,141 @@
+"""Who may charge when the CSMS cannot be asked: the authorization cache and the offline rules. Pure.
+
+    online                      -> the CSMS's word, kept in the cache (C10); with LocalPreAuthorize a cached
+                                   Accepted is enough (C12)
+    offline, token in the cache -> the cached word, where LocalAuthorizeOffline allows (C13)
+    offline, unknown token      -> accepted where OfflineTxForUnknownIdEnabled allows (C15), else no word
+
+Of a contract the cache has a say only where ContractValidationOffline allows (C07.FR.09); its chain was verified
+by the station before.
+"""
+
+import json
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ocpp_client.ports import AuthorizationStatus, AuthorizeAnswer, IdToken
+from ocpp_client.wire import Payload, format_time, parse_time, text_at
+
+MAX_ENTRIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineRules:
+    """AuthCtrlr, AuthCacheCtrlr and ISO15118Ctrlr, as set now."""
+
+    cache_enabled: bool
+    cache_lifetime_s: float
+    authorize_offline: bool
+    pre_authorize: bool
+    unknown_offline: bool
+    contract_offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CachedToken:
+    status: AuthorizationStatus
+    expires_at: datetime
+    group_id: str | None
+
+
+def status_of(text: str | None) -> AuthorizationStatus:
+    """A status we do not know is no permission."""
+    try:
+        return AuthorizationStatus(text or "")
+    except ValueError:
+        return AuthorizationStatus.INVALID
+
+
+class AuthorizationCache:
+    """Least recently used tokens make room."""
+
+    def __init__(self) -> None:
+        self._tokens: OrderedDict[tuple[str, str], CachedToken] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def learn(self, token: IdToken, info: object, now: datetime, rules: OfflineRules) -> None:
+        """An IdTokenInfoType from any response; without a status it says nothing."""
+        text = text_at(info, "status")
+        if text is None or not rules.cache_enabled:
+            return
+        expires_at = now + timedelta(seconds=rules.cache_lifetime_s)
+        # Without an expiry, or with one that cannot be read, the station's own lifetime holds.
+        with suppress(ValueError):
+            expires_at = min(expires_at, parse_time(text_at(info, "cacheExpiryDateTime") or ""))
+        entry = CachedToken(status_of(text), expires_at, text_at(info, "groupIdToken", "idToken"))
+        self._tokens[_key(token)] = entry
+        self._tokens.move_to_end(_key(token))
+        while len(self._tokens) > MAX_ENTRIES:
+            self._tokens.popitem(last=False)
+
+    def find(self, token: IdToken, now: datetime) -> CachedToken | None:
+        entry = self._tokens.get(_key(token))
+        if entry is None:
+            return None
+        if now >= entry.expires_at:
+            del self._tokens[_key(token)]
+            return None
+        self._tokens.move_to_end(_key(token))
+        return entry
+
+    def clear(self) -> None:
+        self._tokens.clear()
+
+    def forget(self, token: IdToken) -> bool:
+        """Whether there was anything to forget."""
+        return self._tokens.pop(_key(token), None) is not None
+
+    def dump(self) -> str:
+        return json.dumps(
+            [
+                [*key, entry.status.value, format_time(entry.expires_at), entry.group_id]
+                for key, entry in self._tokens.items()
+            ]
+        )
+
+    def restore(self, text: str) -> None:
+        for name, kind, status, expires_at, group_id in json.loads(text)[-MAX_ENTRIES:]:
+            self._tokens[(name, kind)] = CachedToken(status_of(status), parse_time(expires_at), group_id)
+
+
+class Authorizer:
+    def __init__(self) -> None:
+        self.cache = AuthorizationCache()
+
+    def before_asking(self, token: IdToken, now: datetime, rules: OfflineRules) -> AuthorizeAnswer | None:
+        """An answer that makes asking the CSMS needless."""
+        if token.kind == "NoAuthorization":
+            return AuthorizeAnswer(AuthorizationStatus.ACCEPTED)
+        entry = self.cache.find(token, now) if rules.cache_enabled and rules.pre_authorize else None
+        if entry is None or entry.status is not AuthorizationStatus.ACCEPTED or token.kind == "eMAID":
+            return None
+        return AuthorizeAnswer(entry.status, group_id=entry.group_id)
+
+    def answered(self, token: IdToken, response: Payload, now: datetime, rules: OfflineRules) -> AuthorizeAnswer:
+        info = response.get("idTokenInfo")
+        self.cache.learn(token, info, now, rules)
+        return AuthorizeAnswer(
+            status_of(text_at(info, "status")),
+            text_at(response, "certificateStatus"),
+            group_id=text_at(info, "groupIdToken", "idToken"),
+        )
+
+    def unanswered(self, token: IdToken, now: datetime, rules: OfflineRules) -> AuthorizeAnswer:
+        """The CSMS is out of reach."""
+        if token.kind == "eMAID" and not rules.contract_offline:
+            return AuthorizeAnswer(None)
+        entry = self.cache.find(token, now) if rules.cache_enabled else None
+        if rules.authorize_offline and entry is not None:
+            return AuthorizeAnswer(entry.status, group_id=entry.group_id, offline=True)
+        if rules.unknown_offline and (entry is None or entry.status is AuthorizationStatus.ACCEPTED):
+            return AuthorizeAnswer(AuthorizationStatus.ACCEPTED, offline=True)
+        return AuthorizeAnswer(None)
+
+
+def _key(token: IdToken) -> tuple[str, str]:
+    # IdTokenType.idToken is case insensitive.
+    return token.id_token.lower(), token.kind

@@ -1,0 +1,253 @@
+"""Transactions in the running station: their events into the journal, samples by the clock, profiles into limits."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from hal.quantities import EvseId, MeterReading
+from ocpp_client.clock import StationClock
+from ocpp_client.config import OcppConfig
+from ocpp_client.connection import Dialogue
+from ocpp_client.device_model import DeviceModel
+from ocpp_client.limit_watch import LimitWatch
+from ocpp_client.metering import Measurand, ReadingContext, measurands
+from ocpp_client.ports import ChargingState, IdToken, Journal, JournalError, Report, StoppedReason, TriggerReason
+from ocpp_client.profiles import ProfileRefused, Profiles
+from ocpp_client.sampling import Sampler
+from ocpp_client.transactions import Sampled, TransactionEvent, Transactions
+from ocpp_client.wire import Payload
+
+log = logging.getLogger(__name__)
+
+Put = Callable[[str, str | None], None]
+"""Store a value under a key, in the background."""
+
+
+def sampled_measurands(model: DeviceModel) -> Sampled:
+    """What SampledDataCtrlr asks for now."""
+
+    def wanted(event: str) -> tuple[Measurand, ...]:
+        return measurands(model.text("SampledDataCtrlr", f"Tx{event}Measurands"))
+
+    return Sampled(wanted("Started"), wanted("Updated"), wanted("Ended"))
+
+
+class TransactionDesk:
+    def __init__(
+        self,
+        config: OcppConfig,
+        model: DeviceModel,
+        journal: Journal,
+        transactions: Transactions,
+        profiles: Profiles,
+        clock: StationClock,
+        report: Report,
+        put: Put,
+    ) -> None:
+        self._config = config
+        self._model = model
+        self._journal = journal
+        self._transactions = transactions
+        self._profiles = profiles
+        self._clock = clock
+        self._report = report
+        self._put = put
+        self._limits = LimitWatch(profiles, range(config.evse_count + 1))
+        self._sampler = Sampler()
+        self._remote_profiles: dict[int, Payload] = {}
+        self._latest_meter: dict[EvseId, MeterReading] = {}
+        self._noted_meter_s: dict[EvseId, float] = {}
+        self._sampled_at_s: dict[EvseId, float] = {}
+        self._dumped_profiles = profiles.dump()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self, dialogue: Dialogue) -> None:
+        """End what a power cut left open, and begin to watch the limits."""
+        self._dialogue = dialogue
+        self._loop = asyncio.get_running_loop()
+        self._model.on_change("SampledDataCtrlr", "TxUpdatedInterval", self._sampling_changed)
+        await self._end_interrupted()
+        self.profiles_changed(self._loop.time())
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _end_interrupted(self) -> None:
+        try:
+            interrupted = await self._journal.open_transactions()
+        except JournalError as error:
+            log.error("open transactions cannot be read: %s", error)
+            return
+        for state in interrupted:
+            log.warning("transaction %s was cut short by a power loss", state.transaction_id)
+            await self._store(self._transactions.resume(state))
+
+    # --- Events ---
+
+    async def started(
+        self,
+        evse_id: EvseId,
+        id_token: IdToken | None,
+        trigger: TriggerReason,
+        charging_state: ChargingState,
+        meter: MeterReading | None,
+        v2g_session_id: str,
+        remote_start_id: int | None,
+    ) -> str:
+        event = self._transactions.start(
+            evse_id,
+            self._clock.now(),
+            offline=not self._dialogue.online,
+            trigger=trigger,
+            charging_state=charging_state,
+            id_token=id_token,
+            meter=self._dated(meter),
+            v2g_session_id=v2g_session_id,
+            remote_start_id=remote_start_id,
+        )
+        self._sampler.begin(evse_id, self._loop.time(), self._sampling_interval_s())
+        self._adopt_remote_profile(evse_id, remote_start_id)
+        self.profiles_changed(self._loop.time())
+        await self._store(event)
+        return event.state.transaction_id
+
+    async def updated(
+        self,
+        evse_id: EvseId,
+        trigger: TriggerReason,
+        charging_state: ChargingState | None,
+        meter: MeterReading | None,
+        id_token: IdToken | None,
+        remote_start_id: int | None,
+        context: ReadingContext,
+    ) -> None:
+        event = self._transactions.update(
+            evse_id,
+            self._clock.now(),
+            offline=not self._dialogue.online,
+            trigger=trigger,
+            charging_state=charging_state,
+            meter=self._dated(meter),
+            id_token=id_token,
+            remote_start_id=remote_start_id,
+            context=context,
+        )
+        self._adopt_remote_profile(evse_id, remote_start_id)
+        await self._store(event)
+
+    async def ended(
+        self,
+        evse_id: EvseId,
+        trigger: TriggerReason,
+        stopped_reason: StoppedReason,
+        meter: MeterReading | None,
+        id_token: IdToken | None,
+    ) -> None:
+        event = self._transactions.end(
+            evse_id,
+            self._clock.now(),
+            offline=not self._dialogue.online,
+            trigger=trigger,
+            stopped_reason=stopped_reason,
+            meter=self._dated(meter),
+            id_token=id_token,
+        )
+        self._sampler.end(evse_id)
+        self._profiles.transaction_ended(event.state.transaction_id)
+        self.profiles_changed(self._loop.time())
+        await self._store(event)
+
+    async def _store(self, event: TransactionEvent) -> None:
+        self._noted_meter_s[event.state.evse_id] = self._loop.time()
+        await self._dialogue.store("TransactionEvent", event.payload, event.state, ended=event.ended)
+
+    # --- Meter ---
+
+    def latest_meter(self, evse_id: EvseId) -> MeterReading | None:
+        return self._latest_meter.get(evse_id)
+
+    async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
+        self._latest_meter[evse_id] = reading
+        state = self._transactions.sampled(evse_id, self._dated(reading) or reading)
+        now = self._loop.time()
+        if state is None or now - self._noted_meter_s.get(evse_id, float("-inf")) < self._config.meter_note_s:
+            return
+        self._noted_meter_s[evse_id] = now
+        try:
+            await self._journal.note_transaction(state)
+        except JournalError as error:
+            log.error("the meter reading of EVSE %s is not durable: %s", evse_id, error)
+
+    def _dated(self, meter: MeterReading | None) -> MeterReading | None:
+        return None if meter is None else replace(meter, wall_time=self._clock.reading_time(meter.wall_time))
+
+    def _sampling_interval_s(self) -> float:
+        return self._model.number("SampledDataCtrlr", "TxUpdatedInterval")
+
+    def _sampling_changed(self, value: str) -> None:
+        busy = tuple(state.evse_id for state in self._transactions.all_open())
+        self._sampler.interval_changed(busy, self._loop.time(), float(value))
+        self._arm()
+
+    async def _sample(self, evse_id: EvseId) -> None:
+        """MeterValuePeriodic with the latest reading; an old reading is not told twice."""
+        if not self._model.flag("SampledDataCtrlr", "Enabled") or self._transactions.on(evse_id) is None:
+            return
+        reading = self._latest_meter.get(evse_id)
+        if reading is None or reading.taken_at_s <= self._sampled_at_s.get(evse_id, float("-inf")):
+            log.warning("EVSE %s: no fresh meter reading for the periodic sample", evse_id)
+            return
+        self._sampled_at_s[evse_id] = reading.taken_at_s
+        reason, context = TriggerReason.METER_VALUE_PERIODIC, ReadingContext.SAMPLE_PERIODIC
+        await self.updated(evse_id, reason, None, reading, None, None, context)
+
+    # --- Profiles ---
+
+    def keep_profile(self, remote_start_id: int, profile: Payload) -> None:
+        """For the transaction this remote start begins; a later remote start takes its place."""
+        self._remote_profiles = {remote_start_id: profile}
+
+    def _adopt_remote_profile(self, evse_id: EvseId, remote_start_id: int | None) -> None:
+        """F01.FR.10: the profile that came with the remote start becomes the transaction's."""
+        state = self._transactions.on(evse_id)
+        if remote_start_id is None or state is None:
+            return
+        profile = self._remote_profiles.pop(remote_start_id, None)
+        if profile is None:
+            return
+        try:
+            self._profiles.set(int(evse_id), profile | {"transactionId": state.transaction_id})
+        except ProfileRefused as refused:
+            log.warning("the remote start's profile does not fit: %s", refused.detail)
+        self.profiles_changed(self._loop.time())
+
+    def profiles_changed(self, at_s: float) -> None:
+        """Report the limits that changed and store the profiles that should outlive a restart."""
+        for fact in self._limits.refresh(self._clock.now(), at_s):
+            self._report(fact)
+        dumped = self._profiles.dump()
+        if dumped != self._dumped_profiles:
+            self._dumped_profiles = dumped
+            self._put("profiles", dumped)
+        self._arm()
+
+    # --- Time ---
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        delays = []
+        if (deadline := self._sampler.deadline) is not None:
+            delays.append(deadline - self._loop.time())
+        if self._limits.changes_at is not None:
+            delays.append((self._limits.changes_at - self._clock.now()).total_seconds())
+        # An hour at most: the wall clock that profiles go by may be set meanwhile.
+        self._timer = self._loop.call_later(min(max(min(delays), 0.0), 3600.0), self._tick) if delays else None
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        for evse_id in self._sampler.tick(now, self._sampling_interval_s()):
+            self._dialogue.spawn(self._sample(evse_id))
+        self.profiles_changed(now)
