@@ -81,8 +81,15 @@ class Connection(asyncio.Protocol):
         return self.conversation
 
     def _wake(self) -> None:
+        """Of an error in here nobody would hear, and no timer would be armed again: it must end the connection."""
         now = self._loop.time()
-        self._perform(self._conversation.tick(self._surroundings(), now), now)
+        sound = False
+        try:
+            self._perform(self._conversation.tick(self._surroundings(), now), now)
+            sound = True
+        finally:
+            if not sound and self._transport is not None:
+                self._transport.abort()
 
     def _perform(self, out: Output, now: float) -> None:
         """Answer first, report after: the vehicle waits for the one, nobody for the other."""

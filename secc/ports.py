@@ -114,6 +114,8 @@ class StationView:
     certificate_answer: CertificateAnswer | None = None
     schedule: tuple[LimitPeriod, ...] = ()
     """How `limit_a` will change, ascending; periods that have begun are of no meaning."""
+    authorization_of: str = ""
+    """The eMAID that `authorization` is about; empty if it is about whoever is plugged in, as after a card swipe."""
     dc: DcView | None = None
     """Of a DC station; None at an AC station."""
 

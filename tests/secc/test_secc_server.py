@@ -549,6 +549,41 @@ def test_a_lost_vehicle_loses_its_power(cable: Callable) -> None:
     cable(session)
 
 
+@pytest.mark.parametrize("when", ["at a request", "at a timer", "at a change"])
+def test_an_error_of_ours_ends_the_session_and_takes_the_power_back(cable: Callable, when: str) -> None:
+    async def session() -> None:
+        heard: list[dict] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
+        async with station() as here:
+            here.change(authorization=Authorization.ACCEPTED)
+            car = await Vehicle.connect(await discover(Security.NONE))
+            await car.set_up()
+            await car.ask("ServiceDiscoveryReq")
+            await car.ask("PaymentServiceSelectionReq", selection("ExternalPayment"))
+            await car.ask("AuthorizationReq")
+            await car.ask("ChargeParameterDiscoveryReq", CHARGE_PARAMETERS)
+            start = asyncio.create_task(car.ask("PowerDeliveryReq", power("Start")))
+            await here.until(lambda: PowerWanted(True) in here.facts)
+            broken = {"contactor_closed": True, "rcd_tripped": None}
+            if when == "at a timer":
+                here.view = replace(here.view, **broken)
+            elif when == "at a change":
+                with pytest.raises(ValueError, match="RCD"):
+                    here.change(**broken)
+            else:
+                here.change(contactor_closed=True)
+                await start
+                here.change(**broken)
+                car.write(message("ChargingStatusReq", {}, car.session_id))
+            assert (await here.ended()).reason is EndReason.CONNECTION_LOST
+            assert here.facts_of(PowerWanted)[-1] == PowerWanted(False)
+            assert bool(heard) is (when != "at a change")
+            await asyncio.gather(start, return_exceptions=True)
+            await car.close()
+
+    cable(session)
+
+
 def test_no_file_descriptors_left_is_survived(cable: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secc.listener._PAUSE_S", 0.1)
 

@@ -7,7 +7,7 @@ from iso15118.shared.messages.enums import EVSEProcessing
 from iso15118.shared.messages.iso15118_2.body import AuthorizationReq, AuthorizationRes
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
-from secc.ports import Authorization, PaymentOption
+from secc.ports import Authorization, PaymentOption, StationView
 from secc.v2g import signature
 from secc.v2g.codes import Refused, refusal_code
 from secc.v2g.models import build
@@ -25,7 +25,7 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
     _check_proof(request, session, around)
     since = now if session.waiting_since_s is None else session.waiting_since_s
     after = replace(session, signature_verified=session.contract is not None, waiting_since_s=since)
-    verdict = around.view.authorization
+    verdict = _verdict(session, around.view)
     if verdict is Authorization.ACCEPTED:
         state = State.CHARGE_PARAMETER_DISCOVERY
         return Answer(_response(EVSEProcessing.FINISHED), replace(after, state=state, waiting_since_s=None))
@@ -36,6 +36,13 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
     if now - request.arrived_s < ONGOING_PACE_S:
         return Answer(None, after, retry_s=request.arrived_s + ONGOING_PACE_S)
     return Answer(_response(_ongoing(session.payment)), after)
+
+
+def _verdict(session: Session, view: StationView) -> Authorization:
+    """The word on this contract. That on another one, shown earlier at the same plug, may still stand in the view."""
+    if session.contract is not None and view.authorization_of not in ("", session.contract.emaid):
+        return Authorization.PENDING
+    return view.authorization
 
 
 def _check_proof(request: Request, session: Session, around: Surroundings) -> None:

@@ -301,6 +301,17 @@ def test_the_operator_refuses(word: Authorization, code: str, payment: str) -> N
     assert_refused(talk, Response.of(answer), "AuthorizationReq", code if payment == "Contract" else "FAILED")
 
 
+@pytest.mark.parametrize("word", [Authorization.ACCEPTED, Authorization.REJECTED])
+def test_the_word_on_another_contract_is_no_word_on_this_one(word: Authorization) -> None:
+    talk = Talk().present()
+    talk.station(authorization=word, authorization_of="DEABCC12345678")
+    signature = signature_of("AuthorizationReq", AUTHORIZATION)
+    assert talk.ask("AuthorizationReq", AUTHORIZATION, signature=signature) is None
+    assert talk.wait(0.3).elements["EVSEProcessing"] == "Ongoing"
+    talk.station(authorization=Authorization.ACCEPTED, authorization_of=EMAID)
+    assert talk.ask("AuthorizationReq", AUTHORIZATION).elements["EVSEProcessing"] == "Finished"
+
+
 OTHER_KEY = make_key()
 
 
