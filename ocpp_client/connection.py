@@ -55,6 +55,12 @@ class DialogueUser(Protocol):
 
     def boot_payload(self) -> Payload: ...
 
+    def connected(self) -> None:
+        """The link is up; nothing has been said yet."""
+        ...
+
+    def connection_failed(self) -> None: ...
+
     def went_online(self) -> None:
         """The registration is Accepted and the link is up."""
         ...
@@ -235,6 +241,7 @@ class Dialogue:
 
     def link_up(self) -> None:
         log.info("connected to the CSMS")
+        self._user.connected()
         self._outbox.registration = self.registrar.status
         self.registrar.link_up(self._loop.time())
         self._check_online("link up")
@@ -253,6 +260,7 @@ class Dialogue:
         # Once, then every tenth time: a station may be without its CSMS for days.
         if attempts % 10 == 1:
             log.warning("no connection to the CSMS (attempt %s): %s", attempts, reason)
+        self._user.connection_failed()
 
     def frame_received(self, frame: str | bytes) -> None:
         self._handle(self._rpc.feed(frame, self._loop.time()))

@@ -47,7 +47,7 @@ class DeviceActions:
         results = [self._model.set(item) for item in wanted]
         if any(result["attributeStatus"] in ("Accepted", "RebootRequired") for result in results):
             self._changed()
-        return Answer({"setVariableResult": results})
+        return Answer({"setVariableResult": results}, self._model.tell_changes)
 
     async def get_base_report(self, request: Payload, _at_s: float) -> Answer:
         wanted = _BASE_REPORTS[request["reportBase"]]

@@ -79,6 +79,7 @@ class DeviceModel:
         self._values: dict[Key, str] = {}
         self._stored: dict[Key, str] = {}
         self._listeners: dict[Key, Callable[[str], None]] = {}
+        self._untold: dict[Key, str] = {}
         for variable in variables:
             key = _key(variable)
             self._variables[key] = variable
@@ -105,7 +106,7 @@ class DeviceModel:
         self._values[(component.lower(), evse_id, connector, name.lower(), "")] = value
 
     def on_change(self, component: str, name: str, listener: Callable[[str], None]) -> None:
-        """Called after a CSMS set the variable."""
+        """Called with the new value by `tell_changes` after a CSMS set the variable."""
         self._listeners[(component.lower(), None, None, name.lower(), "")] = listener
 
     def _read(self, key: Key) -> str:
@@ -169,9 +170,15 @@ class DeviceModel:
         if variable.reboot and value != self._values[key]:
             return "RebootRequired", None
         self._values[key] = value
-        if (listener := self._listeners.get(key)) is not None:
-            listener(value)
+        if key in self._listeners:
+            self._untold[key] = value
         return "Accepted", None
+
+    def tell_changes(self) -> None:
+        """Calls who listens to what was set: once the CSMS has its answer, for a change may cost the link."""
+        untold, self._untold = self._untold, {}
+        for key, value in untold.items():
+            self._listeners[key](value)
 
     # --- Reports (B07, B08) ---
 

@@ -115,9 +115,12 @@ class Link:
             socket.ping_interval = socket.ping_timeout = interval_s
 
     async def drop(self, reason: str) -> None:
-        """Close this connection; `run` opens the next one."""
-        if self._socket is not None:
-            await self._socket.close(1000, reason)
+        """Close this connection once what waits is sent; `run` opens the next one."""
+        socket = self._socket
+        while self._unsent and self._socket is socket:
+            await asyncio.sleep(0.01)
+        if socket is not None:
+            await socket.close(1000, reason)
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -30,6 +30,8 @@ from ocpp_client.device_model import DeviceModel
 from ocpp_client.link import BackOff, Endpoint
 from ocpp_client.log_actions import LogActions
 from ocpp_client.metering import ReadingContext
+from ocpp_client.network import Network, NetworkProfile
+from ocpp_client.network_actions import NetworkActions
 from ocpp_client.notices import notify_event, security_event
 from ocpp_client.ports import (
     AuthorizationStatus,
@@ -94,7 +96,20 @@ class OcppStation:
         self._tls = tls
         evse_ids = tuple(EvseId(number) for number in range(1, config.evse_count + 1))
         self.clock = StationClock(system_time, time.monotonic, self._follows_csms_time)
-        self.model = DeviceModel(station_variables(config, lambda: format_time(self.clock.now())))
+        self._network = Network(
+            NetworkProfile(config.url, config.security_profile),
+            lambda: self.model.members("OCPPCommCtrlr", "NetworkConfigurationPriority"),
+            lambda: int(self.model.number("OCPPCommCtrlr", "NetworkProfileConnectionAttempts")),
+            has_tls=tls is not None,
+        )
+        self.model = DeviceModel(
+            station_variables(
+                config,
+                lambda: format_time(self.clock.now()),
+                lambda: self._network.active_slot,
+                self._network.priority_refusal,
+            )
+        )
         self._authorizer = Authorizer()
         self._security_log = SecurityLog(journal)
         self._logs = LogActions(config.identity, self._security_log, logs, self.clock.now, self._send_later)
@@ -124,7 +139,8 @@ class OcppStation:
             self._authorizer.cache, self._authorization_rules, self._cache_changed, self.clock.now, self._send_later
         )
         table = {**charging.handlers(), **device.handlers(), **self._remote.handlers()}
-        table |= {**local.handlers(), **self._logs.handlers()}
+        network = NetworkActions(self._network, lambda: self._put("network", self._network.dump()))
+        table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if certificates is not None:
             table |= CertificateActions(certificates).handlers()
         return table
@@ -146,8 +162,10 @@ class OcppStation:
         )
 
     def _endpoint(self) -> Endpoint:
-        password = self.model.text("SecurityCtrlr", "BasicAuthPassword") if self._config.security_profile < 3 else ""
-        return Endpoint(self._config.url, self._config.identity, password, self._tls)
+        profile = self._network.active
+        password = self.model.text("SecurityCtrlr", "BasicAuthPassword") if profile.security_profile < 3 else ""
+        tls = self._tls if profile.url.startswith("wss://") else None
+        return Endpoint(profile.url, self._config.identity, password, tls)
 
     def _follows_csms_time(self) -> bool:
         return self.model.members("ClockCtrlr", "TimeSource")[:1] == ("Heartbeat",)
@@ -173,7 +191,8 @@ class OcppStation:
         await self._dialogue.stop()
 
     async def _restore(self) -> None:
-        takers = {
+        takers: dict[str, Callable[[str], object]] = {
+            "network": self._network.restore,
             "variables": self.model.restore,
             "profiles": self._profiles.restore,
             "availability": self._availability.restore,
@@ -352,6 +371,14 @@ class OcppStation:
         if self._config.firmware:
             station["firmwareVersion"] = self._config.firmware[:50]
         return {"chargingStation": station, "reason": self._boot_reason}
+
+    def connection_failed(self) -> None:
+        if self._network.failed():
+            log.warning("trying the CSMS of network profile %s", self._network.active_slot)
+
+    def connected(self) -> None:
+        self._network.connected()
+        self.model.assign("SecurityCtrlr", "SecurityProfile", str(self._network.active.security_profile))
 
     def went_online(self) -> None:
         self.report_fact(CsmsOnline(True, "registered"))

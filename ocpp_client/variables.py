@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from ocpp_client.config import OcppConfig
 from ocpp_client.device_model import DataType, Mutability, Variable
 from ocpp_client.metering import Measurand
+from ocpp_client.network import SLOTS
 from ocpp_client.ports import TxPoint
 from ocpp_client.profiles import ProfileLimits
 
@@ -26,10 +27,16 @@ ITEMS_PER_MESSAGE = 50
 """Of GetVariables, SetVariables and reports: a message stays well under 64 kB."""
 
 
-def station_variables(config: OcppConfig, now_utc: Callable[[], str]) -> Iterator[Variable]:
-    """Every variable of a station with `config`; `now_utc` is ClockCtrlr.DateTime."""
+Refusal = Callable[[str], str | None]
+"""A rule for a new value: the reason against it, or None."""
+
+
+def station_variables(
+    config: OcppConfig, now_utc: Callable[[], str], active_slot: Callable[[], str], priority_refusal: Refusal
+) -> Iterator[Variable]:
+    """Every variable of a station with `config`; `now_utc` is ClockCtrlr.DateTime, the rest is the network's."""
     yield from _station(config)
-    yield from _communication(config)
+    yield from _communication(config, active_slot, priority_refusal)
     yield from _security(config)
     yield from _authorization()
     yield from _transactions(config)
@@ -76,7 +83,7 @@ def _evse(config: OcppConfig, evse_id: int) -> Iterator[Variable]:
     yield Variable("Connector", "SupplyPhases", _INTEGER, str(config.phases), evse_id=evse_id, connector_id=1)
 
 
-def _communication(config: OcppConfig) -> Iterator[Variable]:
+def _communication(config: OcppConfig, active_slot: Callable[[], str], priority_refusal: Refusal) -> Iterator[Variable]:
     name = "OCPPCommCtrlr"
 
     def seconds(variable: str, value: float, lowest: float, highest: float, instance: str | None = None) -> Variable:
@@ -106,9 +113,19 @@ def _communication(config: OcppConfig) -> Iterator[Variable]:
     yield Variable(name, "UnlockOnEVSideDisconnect", _BOOLEAN, "true", None, _RW)
     yield Variable(name, "QueueAllMessages", _BOOLEAN, "false")
     yield Variable(name, "FileTransferProtocols", _MEMBERS, "HTTP,HTTPS,FTP", choices=("HTTP", "HTTPS", "FTP"))
-    yield Variable(name, "NetworkConfigurationPriority", _SEQUENCE, "1", None, _RW, choices=("1",), reboot=True)
+    yield Variable(
+        name,
+        "NetworkConfigurationPriority",
+        _SEQUENCE,
+        "1",
+        None,
+        _RW,
+        choices=SLOTS,
+        reboot=True,
+        check=priority_refusal,
+    )
     yield Variable(name, "NetworkProfileConnectionAttempts", _INTEGER, "3", None, _RW, lowest=1, highest=100)
-    yield Variable(name, "ActiveNetworkProfile", _INTEGER, "1")
+    yield Variable(name, "ActiveNetworkProfile", _INTEGER, computed=active_slot)
 
 
 def _security(config: OcppConfig) -> Iterator[Variable]:

@@ -13,7 +13,7 @@ CONFIG = OcppConfig("CS-1", "ws://csms", "Vendor", "Model", evse_count=2, passwo
 
 @pytest.fixture
 def model() -> DeviceModel:
-    return DeviceModel(station_variables(CONFIG, lambda: "2026-05-01T12:00:00.000Z"))
+    return DeviceModel(station_variables(CONFIG, lambda: "2026-05-01T12:00:00.000Z", lambda: "1", lambda _value: None))
 
 
 def name(component: str, variable: str, instance: str | None = None, **evse: int) -> dict[str, Any]:
@@ -115,6 +115,9 @@ def test_a_change_is_told_to_who_listens(model: DeviceModel) -> None:
     model.on_change("OCPPCommCtrlr", "HeartbeatInterval", heard.append)
     set_to(model, "60", "OCPPCommCtrlr", "HeartbeatInterval")
     set_to(model, "0", "OCPPCommCtrlr", "HeartbeatInterval")
+    assert heard == [], "not before the CSMS has its answer"
+    for _ in range(2):
+        model.tell_changes()
     assert heard == ["60"]
 
 
@@ -169,7 +172,7 @@ def test_what_was_set_outlives_a_restart_as_far_as_it_fits(model: DeviceModel) -
         ["chargingstation", None, None, "model", "", "Other"],
         ["ocppcommctrlr", None, None, "resetretries", "", "many"],
     ]
-    again = DeviceModel(station_variables(CONFIG, str))
+    again = DeviceModel(station_variables(CONFIG, str, lambda: "1", lambda _value: None))
     assert again.restore(json.dumps(stored)) == 3
     assert again.number("OCPPCommCtrlr", "HeartbeatInterval") == 60
     assert again.text("ChargingStation", "Model") == "Model"
