@@ -31,9 +31,8 @@ def octets_at(data: bytes, position: int, length: int) -> bytes:
     return (held >> (8 - shift)).to_bytes(length + 1)[1:]
 
 
-def continued(data: bytes, position: int, value: int, most_bits: int) -> tuple[int, int]:
-    """The rest of an unsigned integer whose first octet carried `value`, and the position behind it (section 7.1.6)."""
-    shift = 7
+def continued(data: bytes, position: int, value: int, shift: int, most_bits: int) -> tuple[int, int]:
+    """An unsigned integer of which `shift` bits were read as `value`, and the position behind it (section 7.1.6)."""
     while True:
         octet = octets_at(data, position, 1)[0]
         position += 8
@@ -60,7 +59,7 @@ def text_at(data: bytes, position: int, length: int) -> tuple[str, int]:
         code_point = octets_at(data, position, 1)[0]
         position += 8
         if code_point >= 0x80:
-            code_point, position = continued(data, position, code_point & 0x7F, 21)
+            code_point, position = continued(data, position, code_point & 0x7F, 7, 21)
         if code_point > 0x10FFFF or 0xD800 <= code_point < 0xE000:
             raise ExiDecodeError(Reason.CODE_POINT, f"U+{code_point:04X} is no character", bit=position)
         characters.append(chr(code_point))

@@ -79,8 +79,14 @@ def _decode(
                 else:
                     value = first & 0x7F
                     if first & 0x80:
-                        most_bits = BOUNDED_BITS if facets[2] < UNBOUNDED else UNBOUNDED_BITS
-                        value, position = continued(data, position, value, most_bits)
+                        position += 8
+                        if position > window_end:
+                            window, window_end = window_at(data, position - 8, 8)
+                        octet = window >> (window_end - position) & 0xFF
+                        value |= (octet & 0x7F) << 7
+                        if octet & 0x80:
+                            most_bits = BOUNDED_BITS if facets[2] < UNBOUNDED else UNBOUNDED_BITS
+                            value, position = continued(data, position, value, 14, most_bits)
                     if kind == INTEGER:
                         if first & 0x100:
                             value = ~value

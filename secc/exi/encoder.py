@@ -35,8 +35,11 @@ def _encode(states: Sequence[StateRow], state: int, node: dict[str, Any]) -> byt
     try:
         while True:
             width, _, productions, codes = states[state]
-            code = _choose(productions, node, taken) if codes is None else _look_up(codes, productions, node)
-            event, name, row, first_state, state, limit, exhausted = productions[code]
+            code = 0
+            event, name, row, first_state, state, limit, exhausted = productions[0]
+            if event != END and (limit or name not in node):
+                code = _choose(productions, node, taken) if codes is None else _look_up(codes, productions, node)
+                event, name, row, first_state, state, limit, exhausted = productions[code]
             pending = pending << width | code
             count += width
             if event == END:

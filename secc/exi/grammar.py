@@ -6,8 +6,9 @@ expressed by a state that also offers what its successor offers, so states hold 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -52,19 +53,22 @@ class State:
 
     def productions(self) -> list[Production]:
         """In the order of their event codes."""
-        found = list(dict.fromkeys(self._flat(set())))
-        return sorted(found, key=lambda production: production.rank)
+        found: dict[Production, None] = {}
+        self._collect(found, set())
+        return sorted(found, key=_rank)
 
-    def _flat(self, seen: set[int]) -> Iterator[Production]:
+    def _collect(self, found: dict[Production, None], seen: set[int]) -> None:
         seen.add(id(self))
         for part in self.parts:
-            if isinstance(part, Production):
-                yield part
-            elif id(part) not in seen:
-                yield from part._flat(seen)
+            if type(part) is Production:
+                found[part] = None
+            elif type(part) is State and id(part) not in seen:
+                part._collect(found, seen)
 
 
-NOTHING = State()
+_rank = attrgetter("rank")
+
+NOTHING = State([Production(REFUSED, "one more of them")])
 _FINISH = Production(END, "", rank=_RANK_END)
 _ANY = Production(REFUSED, "wildcard", rank=_RANK_WILDCARD)
 _MIXED = Production(REFUSED, "mixed text", rank=_RANK_TEXT)

@@ -21,7 +21,7 @@ from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from secc.exi.errors import ExiError, Reason
-from secc.exi.grammar import NODE, NOTHING, REFUSED, VALUE, Grammar, Production, State
+from secc.exi.grammar import END, NODE, NOTHING, REFUSED, VALUE, Grammar, Production, State
 from secc.exi.namespaces import Namespace
 from secc.exi.values import TABLE, TEXT, ValueType
 from secc.exi.xsd import read
@@ -58,6 +58,7 @@ class _Numbering:
         self._numbers: dict[tuple[int, bool], int] = {}
         self._waiting: list[tuple[State, bool]] = []
         self._values: dict[tuple[int, bool], tuple[ValueType, ValueRow]] = {}
+        self._no_value = self._value(TEXT, False)
 
     def number(self, state: State, after_value: bool = False) -> int:
         key = (id(state), after_value)
@@ -79,6 +80,8 @@ class _Numbering:
 
     def _production(self, production: Production) -> ProductionRow:
         content = production.content
+        if production.event in (END, REFUSED):
+            return production.event, production.name, self._no_value, 0, 0, 0, 0
         value = self._value(content if isinstance(content, ValueType) else TEXT, production.element)
         start = self.number(content if isinstance(content, State) else NOTHING)
         following = self.number(production.following or NOTHING, production.element)

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
-from xml.etree.ElementTree import Element, ParseError, iterparse
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from secc.exi.errors import Reason, SchemaError
 from secc.exi.namespaces import ROOT_SCHEMA, Namespace
@@ -105,23 +105,30 @@ def _document(path: Path) -> tuple[Element, list[Path]]:
     return root, imports
 
 
+class _Builder(TreeBuilder):
+    """Notes the prefixes, which names in attribute values are written with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefixes: dict[str, str] = {}
+
+    def start_ns(self, prefix: str, uri: str) -> None:
+        self.prefixes[prefix] = uri
+
+
 def _parse(path: Path) -> tuple[Element, dict[str, str]]:
-    prefixes: dict[str, str] = {}
+    builder = _Builder()
+    parser = XMLParser(target=builder)
     try:
         if path.stat().st_size > MAX_SCHEMA_BYTES:
             raise SchemaError(Reason.SCHEMA, f"{path.name} is larger than {MAX_SCHEMA_BYTES} bytes")
-        with path.open("rb") as file:
-            root = None
-            for event, found in iterparse(file, events=("start-ns", "start")):
-                if event == "start-ns":
-                    prefixes[found[0]] = found[1]
-                elif root is None:
-                    root = found
+        parser.feed(path.read_bytes())
+        root: Element = parser.close()
     except (OSError, ParseError) as error:
         raise SchemaError(Reason.SCHEMA, f"{path.name}: {error}") from error
-    if root is None or root.tag != XS + "schema" or "targetNamespace" not in root.attrib:
+    if root.tag != XS + "schema" or "targetNamespace" not in root.attrib:
         raise SchemaError(Reason.SCHEMA, f"{path.name} is not an XML schema")
-    return root, prefixes
+    return root, builder.prefixes
 
 
 def _located(importer: Path, location: str) -> Path:
