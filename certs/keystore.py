@@ -16,11 +16,6 @@ class Curve(StrEnum):
     P384 = "secp384r1"
     P521 = "secp521r1"
 
-    @property
-    def digest(self) -> str:
-        """The hash that goes with the curve in ECDSA, as hashlib names it."""
-        return {Curve.P256: "sha256", Curve.P384: "sha384", Curve.P521: "sha512"}[self]
-
 
 class Origin(StrEnum):
     """Where the private half lives."""

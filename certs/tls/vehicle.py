@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from certs.errors import CertsError
 from certs.tls import hello, openssl, staples
 from certs.tls.csms import trust
 from certs.tls.extkey import guarded
@@ -43,7 +44,7 @@ GROUPS_20 = b"secp521r1:X448:prime256v1"
 
 # openssl/ssl.h and openssl/tls1.h
 TLS1_3_VERSION = 0x0304
-VERIFY_PEER_OR_FAIL = 0x01 | 0x02
+VERIFY_PEER, FAIL_IF_NO_PEER_CERT = 0x01, 0x02
 CTRL_SET_SESS_CACHE_MODE = 44
 CTRL_SET_TLSEXT_STATUS_REQ_CB = 63
 CTRL_SET_GROUPS_LIST = 92
@@ -78,6 +79,8 @@ class VehicleContext(ssl.SSLContext):
 
     `identities` serve TLS 1.2; `identities_20`, if any, switch TLS 1.3 on, for vehicles whose certificate leads to one
     of `vehicle_roots_der`. The first of each is presented unless the vehicle asks for another root.
+    A -2 vehicle that offers TLS 1.3 cannot be told from one of -20 by its ClientHello, and has no certificate to show:
+    with `vehicle_certificate_required` False it is let in without, and whoever speaks -20 must look for it.
     Raises CertsError, TlsUnsupported.
     """
 
@@ -89,7 +92,9 @@ class VehicleContext(ssl.SSLContext):
         identities: Sequence[Identity],
         identities_20: Sequence[Identity] = (),
         vehicle_roots_der: Sequence[bytes] = (),
+        vehicle_certificate_required: bool = True,
     ) -> None:
+        self._verify_20 = VERIFY_PEER | (FAIL_IF_NO_PEER_CERT if vehicle_certificate_required else 0)
         self.seen: Counter[str] = Counter()
         """What vehicles were stapled, and which extensions of theirs could not be read, by name."""
         self._key_log_until_s: float | None = None
@@ -101,7 +106,9 @@ class VehicleContext(ssl.SSLContext):
         self._set_callbacks()
 
     def present(self, identities: Sequence[Identity], identities_20: Sequence[Identity] = ()) -> None:
-        """Replace what later handshakes present. Raises OpenSslError if a leaf and its key differ."""
+        """Replace what later handshakes present. Raises CertsError for none at all, or a leaf with another's key."""
+        if not identities:
+            raise CertsError("no certificate to show to vehicles")
         chosen = [Loaded(identity) for identity in identities], [Loaded(identity) for identity in identities_20]
         for loaded in (*chosen[0], *chosen[1]):
             loaded.use_for_context(self._pointer)
@@ -174,7 +181,7 @@ class VehicleContext(ssl.SSLContext):
         position = handshake.wishes.choose([loaded.authorities for loaded in offered])
         handshake.chosen = offered[position or 0]
         if is_20:
-            library().SSL_set_verify(ssl_pointer, VERIFY_PEER_OR_FAIL, None)
+            library().SSL_set_verify(ssl_pointer, self._verify_20, None)
         if position is not None:
             handshake.answered += (EXT_TRUSTED_CA_KEYS,)
         handshake.chosen.use_for_connection(ssl_pointer)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from sim.pki.authority import Blank, Entity, line, new_key, now, root
 from sim.pki.pki import EMAID, Pki, contract_blank, sub_cas
 
@@ -101,6 +103,11 @@ def secc_leaf(pki: Pki) -> BadContract:
     return BadContract(pki.cpo_sub_ca2.child(Blank(EMAID, "CPO")))
 
 
+def wrong_curve(pki: Pki) -> BadContract:
+    """A leaf on a curve of 256 bits that is not secp256r1."""
+    return BadContract(pki.mo_sub_ca2.child(contract_blank(EMAID), new_key(ec.BrainpoolP256R1())))
+
+
 @dataclass(frozen=True, slots=True)
 class BrokenChain(BadContract):
     """A good leaf sent with only the certificates named by `keep` (positions in its chain)."""
@@ -137,6 +144,7 @@ BAD_CONTRACTS: dict[str, tuple[Callable[[Pki], BadContract], str]] = {
     "sub_ca_may_not_sign": (sub_ca_may_not_sign, "WRONG_USAGE"),
     "path_too_long": (path_too_long, "WRONG_USAGE"),
     "secc_leaf": (secc_leaf, "WRONG_USAGE"),
+    "wrong_curve": (wrong_curve, "MALFORMED"),
     "no_sub_cas": (no_sub_cas, "UNKNOWN_ROOT"),
     "sub_ca_missing": (sub_ca_missing, "UNKNOWN_ROOT"),
 }

@@ -1,5 +1,6 @@
 """From CSR to chain in use; what is refused; and that no kill leaves a station without a working certificate."""
 
+import copy
 import hashlib
 import signal
 import subprocess
@@ -60,6 +61,16 @@ def test_openssl_verifies_the_csr(bench, tmp_path: Path) -> None:
         ["openssl", "req", "-in", file, "-verify", "-noout"], capture_output=True, text=True, check=True
     )
     assert "verify OK" in run.stdout + run.stderr
+
+
+def test_what_signs_the_csr_gives_nothing_but_signatures(bench) -> None:
+    """To cryptography it is a private key; its private half stays out of reach, copies included."""
+    signer = csr._Signer(bench.keys.create(Curve.P256))
+    for same in (signer, copy.copy(signer), copy.deepcopy(signer)):
+        assert same.key_size == 256
+        for ask in (same.private_numbers, same.private_bytes, same.exchange):
+            with pytest.raises(NotImplementedError):
+                ask()
 
 
 def test_subject_that_x509_cannot_carry(bench) -> None:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import csr
 from certs.csr import Subject
+from certs.errors import CertsError
 from certs.keystore import Curve, Key, Purpose
 from certs.ocsp import OcspCache
 from certs.tls import openssl
@@ -90,6 +91,19 @@ def test_20_vehicle_of_a_foreign_root_is_refused(port: Port20, pki, meet) -> Non
     vehicle = port.vehicle(with_certificate=False)
     vehicle.load_cert_chain(pki.path("oem.chain.pem"), pki.path("oem.key"))
     assert isinstance(meet(vehicle, port.context).server, ssl.SSLError)
+
+
+def test_vehicle_without_certificate_is_let_in_where_configured(port: Port20, bench, secc, pki_20, meet) -> None:
+    """A -2 vehicle with a modern TLS stack; but a certificate that is shown must hold."""
+    (loaded,) = port.context._identities_20
+    context = VehicleContext([secc], [loaded.identity], [pki_20.oem_root.der], vehicle_certificate_required=False)
+    met = meet(port.vehicle(with_certificate=False), context)
+    assert met.connected
+    assert met.server.getpeercert(binary_form=True) is None
+    assert meet(port.vehicle(), context).server.getpeercert(binary_form=True) == pki_20.oem.der
+    stranger = port.vehicle(with_certificate=False)
+    stranger.load_cert_chain(pki_20.path("cps.chain.pem"), pki_20.path("cps.key"))
+    assert isinstance(meet(stranger, context).server, ssl.SSLError)
 
 
 def test_2_vehicle_at_the_same_port_shows_nothing(port: Port20, vehicle, meet) -> None:
@@ -308,9 +322,9 @@ def test_key_log_is_off_unless_asked_for_and_ends_by_itself(secc, vehicle, meet,
     assert file.read_text().count("CLIENT_RANDOM") == 1
 
 
-def test_more_handshakes_at_once_than_are_remembered(secc, vehicle) -> None:
+def test_more_handshakes_at_once_than_are_remembered(secc, vehicle, meet) -> None:
     """Strangers that open and never finish do not fill the memory; the next vehicle is served."""
-    context = VehicleContext([secc])
+    context, begun = VehicleContext([secc]), []
     for _ in range(100):
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = vehicle.wrap_bio(outgoing, incoming)
@@ -318,4 +332,11 @@ def test_more_handshakes_at_once_than_are_remembered(secc, vehicle) -> None:
         for side in (client, server):
             with contextlib.suppress(ssl.SSLWantReadError):
                 side.do_handshake()
-    assert len(context._handshakes) <= 64
+        begun.append(server)
+    assert len(context._handshakes) == 64
+    assert meet(vehicle, context).connected
+
+
+def test_no_identity_at_all() -> None:
+    with pytest.raises(CertsError, match="no certificate"):
+        VehicleContext([])
