@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from iso15118.evcc.evcc_config import EVCCConfig
 
+from secc.exi import Namespace, decode
 from secc.ports import (
     Authorization,
+    CertificateAction,
+    CertificateAnswer,
+    CertificateRequested,
     Contract,
     ContractFault,
     ContractPresented,
@@ -161,5 +166,41 @@ def test_a_refused_contract_reaches_the_vehicle(cable: Callable, pki: Pki, tmp_p
                 "PaymentDetailsReq: FAILED_CertificateExpired (expired)",
             )
             assert not here.facts_of(PowerWanted)
+
+    cable(session)
+
+
+class StationWithoutCertificates(SelfDrivenStation):
+    """Forwards a CertificateInstallationReq, and hears that there is none for this vehicle."""
+
+    def _report(self, fact: SeccFact) -> None:
+        super()._report(fact)
+        if isinstance(fact, CertificateRequested):
+            answer = CertificateAnswer(fact.request_id, None)
+            asyncio.get_running_loop().call_later(0.2, lambda: self.change(certificate_answer=answer))
+
+
+def test_a_vehicle_that_wants_a_contract_certificate(
+    cable: Callable, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure = evcc._config
+
+    def wanting(options: EvccOptions, charger: OnboardCharger) -> EVCCConfig:
+        config = configure(options, charger)
+        config.is_cert_install_needed = True
+        return config
+
+    monkeypatch.setattr(evcc, "_config", wanting)
+
+    async def session() -> None:
+        context = secc_context(pki, tmp_path)
+        async with station(kind=StationWithoutCertificates, tls=lambda: context) as here:
+            here.change(offers_certificates=True)
+            end, _events = await charge(pki, tmp_path, tls=True, contract=True, charge_s=1.0)
+            assert end == SessionEnd(Ending.REFUSED, "CertificateInstallationRes FAILED_NoCertificateAvailable")
+            (asked,) = here.facts_of(CertificateRequested)
+            assert asked.action is CertificateAction.INSTALL
+            body = decode(Namespace.ISO_2, asked.exi_request)["V2G_Message"]["Body"]
+            assert body["CertificateInstallationReq"]["OEMProvisioningCert"] == pki.oem.der
 
     cable(session)

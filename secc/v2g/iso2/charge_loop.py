@@ -44,10 +44,15 @@ def turn(session: Session, view: StationView, limit_a: float, response: str, now
 
 
 def meter_info(view: StationView) -> MeterInfo | None:
-    """MeterInfo of the latest reading; the type holds whole watt hours below 10^9, and a short stamp, left out."""
+    """MeterInfo of the latest reading, none if there is no reading or it does not fit the type.
+
+    TMeter is left out: the schema gives a Unix time sixteen bits.
+    """
     if view.meter is None:
         return None
-    reading = min(int(view.meter.energy_import_wh), MAX_METER_WH)
+    reading = int(view.meter.energy_import_wh)
+    if not 0 <= reading <= MAX_METER_WH:
+        return None
     return build(MeterInfo, MeterID=view.meter_id[:MAX_METER_ID], MeterReading=reading)
 
 

@@ -77,8 +77,7 @@ def _ac(
     message: ChargeParameterDiscoveryReq, session: Session, view: StationView, now: float
 ) -> tuple[Session, EnergyRequested]:
     parameters = message.ac_ev_charge_parameter
-    if parameters is None:
-        raise Refused(ResponseCode.FAILED_WRONG_CHARGE_PARAMETER)
+    assert parameters is not None, "the model pairs them with the mode"
     mode = message.requested_energy_mode
     offer = schedule.offer(
         view,
@@ -100,8 +99,7 @@ def _dc(
     message: ChargeParameterDiscoveryReq, session: Session, dc: DcView, now: float
 ) -> tuple[Session, EnergyRequested]:
     parameters = message.dc_ev_charge_parameter
-    if parameters is None:
-        raise Refused(ResponseCode.FAILED_WRONG_CHARGE_PARAMETER)
+    assert parameters is not None, "the model pairs them with the mode"
     wanted = parameters.ev_energy_request
     needs = EnergyRequested(
         energy_transfer_mode=message.requested_energy_mode.value,

@@ -1,5 +1,7 @@
 """Whole sessions of ISO 15118-2 AC, as bytes, in virtual time."""
 
+import pytest
+
 from secc.ports import (
     Authorization,
     ContractPresented,
@@ -195,6 +197,17 @@ def test_who_pays_with_a_card_signs_no_receipt() -> None:
     talk = Talk().charging("ExternalPayment")
     talk.station(meter=reading(10.0), receipt_required=True)
     assert talk.ask("ChargingStatusReq").elements["ReceiptRequired"] is False
+
+
+@pytest.mark.parametrize(
+    ("energy_wh", "sent"), [(999_999_999.9, 999_999_999), (0.0, 0), (1_000_000_000.0, None), (-1.0, None)]
+)
+def test_a_reading_that_does_not_fit_is_not_told(energy_wh: float, sent: int | None) -> None:
+    talk = Talk().charging()
+    talk.station(meter=reading(energy_wh), receipt_required=True)
+    status = talk.ask("ChargingStatusReq").elements
+    assert status.get("MeterInfo", {}).get("MeterReading") == sent
+    assert status["ReceiptRequired"] is (sent is not None)
 
 
 def test_single_phase_is_offered_a_third() -> None:
