@@ -6,6 +6,8 @@ import pytest
 
 from firmware.config import Config, ConfigError, load, parse
 
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+
 GOOD = """\
 [station]
 identity = "CS-1"
@@ -91,3 +93,8 @@ def test_a_file_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "evsed.toml"
     path.write_text(GOOD + '\n[log]\nlevel = "DEBUG"\nevents = "events.jsonl"\n')
     assert load(path).log.events == tmp_path / "events.jsonl"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_examples_are_good(path: Path) -> None:
+    assert load(path).evse[0].max_current_a == 32.0
