@@ -65,6 +65,11 @@ class GreenPhy:
         self._leave("terminated", now)
         self._settle(now)
 
+    def renew_key(self, now: float) -> None:
+        """A fresh key though the present one was not given away."""
+        self.modem.renew_key(now)
+        self._settle(now)
+
     def pause(self, now: float) -> None:
         """D-LINK_PAUSE: the vehicle sleeps and keeps the key."""
         if self.matching.pause():

@@ -4,18 +4,48 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from hal.plc.counters import driver_counters
 from hal.plc.green_phy import GreenPhy
 from hal.plc.mme import NMK_LENGTH
+from hal.plc.modem import ModemInfo, ModemState
 from hal.plc.port import InterfaceDown, InterfaceGone, PacketPort, PortError
+from hal.plc.runs import RunRecord
+from hal.plc.slac_events import SlacState
 from hal.plc.timings import Profile, Timings
-from hal.ports import ModemFault, PlcFact
+from hal.ports import HalError, ModemFault, PlcFact
 from hal.quantities import EvseId
 
 # An interface that is missing or down is looked for this often.
 INTERFACE_POLL_S = 0.25
 _NO_MAC = bytes(6)
+
+
+class LinkBusy(HalError):
+    """A vehicle is matched or matching; its key stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlcStatus:
+    """How one EVSE's link stands, for the technician."""
+
+    interface: str
+    modem: ModemInfo | None
+    modem_state: ModemState
+    slac_state: SlacState
+    link_up: bool
+    ev_mac: bytes | None
+    runs: Sequence[RunRecord]
+    """The last, oldest first."""
+    drops: Mapping[str, int]
+    """SLAC messages not acted on, by reason."""
+    modem_drops: Mapping[str, int]
+    driver_counters: Mapping[str, int]
+
+
+FrameWatcher = Callable[[bytes], None]
 
 
 class GreenPhyLink:
@@ -43,6 +73,7 @@ class GreenPhyLink:
         self._is_up: bool | None = None
         self._port_fault: str | None = None
         self._connected = False
+        self._watcher: FrameWatcher | None = None
         self._settings = (profile, timings, attenuation_offset_db, counts_toggles)
         self.machine = self._new_machine(_NO_MAC)
 
@@ -80,6 +111,39 @@ class GreenPhyLink:
     def pilot_toggled(self) -> None:
         """One BCB toggle seen by the board, for CM_VALIDATE."""
         self.machine.pilot_toggled()
+
+    # --- for the technician ---
+
+    def status(self) -> PlcStatus:
+        matching, modem = self.machine.matching, self.machine.modem
+        return PlcStatus(
+            interface=self.interface,
+            modem=modem.info,
+            modem_state=modem.state,
+            slac_state=matching.state,
+            link_up=modem.link_up,
+            ev_mac=matching.matched_mac,
+            runs=matching.records,
+            drops=dict(matching.drops),
+            modem_drops=dict(self.machine.modem_drops),
+            driver_counters=driver_counters(self.interface),
+        )
+
+    async def selftest(self, timeout_s: float = 5.0) -> float:
+        """Set a fresh key and verify it: the seconds it took. Raises LinkBusy, TimeoutError if the modem fails."""
+        if self.machine.matching.state not in (SlacState.UNARMED, SlacState.WAITING, SlacState.EXPIRED):
+            raise LinkBusy("a vehicle is matched or matching")
+        begun = self._clock()
+        self.machine.renew_key(begun)
+        self._flush()
+        async with asyncio.timeout(timeout_s):
+            while not self.machine.is_ready:
+                await asyncio.sleep(0.005)
+        return self._clock() - begun
+
+    def watch_frames(self, watcher: FrameWatcher | None) -> None:
+        """Show every frame, in and out, to `watcher`; None ends it. Keys are blanked by `Capture`, not here."""
+        self._watcher = watcher
 
     # --- the interface ---
 
@@ -150,6 +214,8 @@ class GreenPhyLink:
         assert self._port is not None
         try:
             for frame in self._port.frames():
+                if self._watcher is not None:
+                    self._watcher(frame)
                 self.machine.feed(frame, self._clock())
                 self._send()
         except InterfaceDown:
@@ -158,6 +224,8 @@ class GreenPhyLink:
 
     def _send(self) -> None:
         for frame in self.machine.take_frames():
+            if self._watcher is not None:
+                self._watcher(frame)
             if self._port is not None:
                 self._port.send(frame)
 

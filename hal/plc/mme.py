@@ -45,6 +45,7 @@ _root.setLevel(_level)
 __all__ = [
     "CM_GET_KEY",
     "CM_SET_KEY",
+    "CM_SLAC_MATCH",
     "AmpMap",
     "AmpMapCnf",
     "AttenChar",

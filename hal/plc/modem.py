@@ -14,7 +14,7 @@
     KEYING      three tries failed           RESETTING   once; the next time it waits as for a silent modem
     RESETTING   time to restart is over      DETECTING
     READY       new key wanted               KEYING
-                another NID                  KEYING      it restarted by itself and lost our key
+                another NID, twice           KEYING      it restarted by itself and lost our key
                 three polls unanswered       DETECTING
     any         interface down               DOWN
 
@@ -61,6 +61,7 @@ RESET_TIME_S = 2.0
 IDLE_POLL_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 SET_KEY_TRIES = 3
+NOT_OUR_MODEM = "not from our modem"
 POLL_TRIES = 3
 # SLAC_EnableMode in the parameter block of a QCA7000; 2 is EVSE. # unverified: offsets for QCA7005 firmware 3
 PIB_SLAC_MODE = 0x1653
@@ -153,6 +154,7 @@ class Modem:
         self._polls_unanswered = 0
         self._poll_s = IDLE_POLL_S
         self._awaits_poll = False
+        self._doubts_key = False
         self._trouble: ModemTrouble | None = None
         self._frames: list[bytes] = []
         self._events: list[ModemEvent] = []
@@ -182,6 +184,8 @@ class Modem:
 
     def feed(self, frame: bytes, now: float, header: Header) -> str | None:
         """A frame of the vendor's or about the key. Returns why it was not acted on, or None."""
+        if header.destination != self.host_mac or not self._is_ours(header.source):
+            return NOT_OUR_MODEM
         try:
             if header.is_vendor_specific:
                 self._on_vendor(header.source, vendor_mme.decode(frame, header).message, now)
@@ -309,6 +313,7 @@ class Modem:
     def _ready(self, now: float) -> None:
         self.state = ModemState.READY
         self.link_up = False
+        self._doubts_key = False
         self._has_been_reset = False
         self._pause_s = FIRST_PAUSE_S
         if self._trouble is not None:
@@ -359,6 +364,10 @@ class Modem:
 
     # --- answers ---
 
+    def _is_ours(self, source: bytes) -> bool:
+        """Others on the line must not speak for our modem."""
+        return self.info is None or source in (self.info.mac, LOCAL_MODEM)
+
     def _on_vendor(self, source: bytes, message: vendor_mme.VendorMessage, now: float) -> None:
         match message:
             case OpAttributesCnf(status=0, cookie=cookie) if cookie == _COOKIE and self._is_detecting:
@@ -397,9 +406,14 @@ class Modem:
     def _on_nid(self, ours: bool, now: float) -> None:
         if self.state is ModemState.VERIFYING:
             self._ready(now) if ours else self._retry_key(now)
-        elif self.state is ModemState.READY:
+        elif self.state is ModemState.READY and self._awaits_poll:
             self._answered(now)
-            if not ours:
+            if ours:
+                self._doubts_key = False
+            elif not self._doubts_key:
+                self._doubts_key = True
+                self._deadline = now
+            else:
                 log.warning("the modem lost its key")
                 self._lose_key()
                 self._begin_keying(now)

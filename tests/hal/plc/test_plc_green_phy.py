@@ -1,5 +1,7 @@
 """Modem, matching and vehicle together in virtual time: the facts a session sees."""
 
+from random import Random
+
 import pytest
 
 from hal.plc.slac_events import SlacState
@@ -231,10 +233,31 @@ def test_unplugged_after_a_restart_of_matching_the_given_key_is_not_kept():
 def test_frames_of_the_vendors_are_counted_apart():
     rig = Rig()
     rig.boot()
-    rig.station.feed(b"\x00" * 12 + b"\x88\xe1\x00\x0d\xa0\x00\xb0\x52" + bytes(40), rig.now)
+    modem, host = rig.evse_modems[0].mac, rig.station.modem.host_mac
+    rig.station.feed(host + modem + b"\x88\xe1\x00\x0d\xa0\x00\xb0\x52" + bytes(40), rig.now)
     rig.station.feed(b"short", rig.now)
     assert rig.station.modem_drops == {"MMTYPE unknown": 1}
     assert rig.station.matching.drops == {"frame too short": 1}
+
+
+def test_a_flood_in_mid_match_changes_nothing_but_the_counters():
+    calm = linked(seed=3)
+    rig = Rig(seed=3)
+    rig.boot()
+    rig.plug()
+    noise = Random(1)
+    known = [b"\x64\x60", b"\x74\x60", b"\x76\x60", b"\x86\x60", b"\x6a\x60", b"\x7c\x60", b"\x09\x60"]
+    while not rig.is_linked():
+        for _ in range(25):
+            kind = noise.choice([noise.randbytes(2), *known])
+            source = EV1[:5] + noise.randbytes(1)
+            payload = noise.randbytes(noise.randrange(100))
+            rig.station.feed(b"\xff" * 6 + source + b"\x88\xe1\x01" + kind + b"\0\0" + payload, rig.now)
+        rig.run(0.005)
+    assert [type(fact) for fact in rig.facts[0]] == [type(fact) for fact in calm.facts[0]]
+    assert abs(rig.facts[0][1].took_s - calm.facts[0][1].took_s) < 1e-6
+    assert rig.facts[0][1].sounds == 10
+    assert sum(rig.station.matching.drops.values()) > 1000
 
 
 def test_link_lost_is_told_once():

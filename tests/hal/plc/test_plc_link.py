@@ -5,14 +5,16 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from hal.plc import link as link_module
 from hal.plc import port as port_module
+from hal.plc.capture import Capture
 from hal.plc.frame import parse_header
-from hal.plc.link import GreenPhyLink
+from hal.plc.link import GreenPhyLink, LinkBusy
 from hal.plc.port import FRAMES_A_WAKE, InterfaceDown, InterfaceGone, PacketPort, PortError
 from hal.ports import LinkReady, ModemFault, ModemReady, PlcFact, PlcLink, SlacMatched
 from hal.quantities import EvseId
@@ -96,6 +98,7 @@ def interface(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interface]:
     monkeypatch.setattr(port_module, "socket", packets)
     monkeypatch.setattr(port_module, "fcntl", SimpleNamespace(ioctl=flags))
     monkeypatch.setattr(link_module, "INTERFACE_POLL_S", 0.01)
+    monkeypatch.setattr(link_module, "driver_counters", lambda name: {})
     yield interface
     interface.ours.close()
     interface.theirs.close()
@@ -241,6 +244,35 @@ class TestGreenPhyLink:
         link.machine.matching.key_given_away = True
         link.terminate()
         assert isinstance(facts[-1], ModemFault)
+
+    async def test_the_technician_sees_how_it_stands(
+        self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact], tmp_path: Path
+    ):
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        with (tmp_path / "slac.pcap").open("wb") as file:
+            capture = Capture(file)
+            link.watch_frames(lambda frame: capture.write(frame, 1_700_000_000_000_000_123))
+            assert 0 <= await link.selftest() < 5
+            link.vehicle_connected(True)
+            cable.vehicle.start(asyncio.get_running_loop().time())
+            await until(lambda: isinstance(facts[-1], LinkReady))
+            link.watch_frames(None)
+        status = link.status()
+        assert (status.interface, status.modem_state, status.slac_state) == ("plc0", "ready", "linked")
+        assert (status.modem.vendor, status.modem.mac, status.link_up, status.ev_mac) == ("Qualcomm", MODEM, True, EV)
+        assert [run.verdict for run in status.runs] == ["matched"]
+        assert status.modem_drops == status.driver_counters == {}
+        with pytest.raises(LinkBusy):
+            await link.selftest()
+        written = (tmp_path / "slac.pcap").read_bytes()
+        assert cable.modem.nmk not in written
+        assert written.count(b"\x88\xe1\x01\x64\x60") == 1
+
+    async def test_the_selftest_of_a_silent_modem_fails(self, interface: Interface, link: GreenPhyLink):
+        await link.open()
+        with pytest.raises(TimeoutError):
+            await link.selftest(timeout_s=0.05)
 
     async def test_after_close_nothing_happens(self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]):
         await link.open()

@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 
-from hal.plc import vendor_mme
+from hal.plc import mme, vendor_mme
 from hal.plc.frame import parse_header
 from hal.plc.mme import SetKeyReq, network_id
 from hal.plc.modem import (
+    NOT_OUR_MODEM,
     KeyGone,
     KeySet,
     LinkChanged,
@@ -308,6 +309,27 @@ def test_before_the_interface_is_up_nothing_is_acted_on():
     assert desk.host.state is ModemState.DOWN
     assert desk.host.take_events() == []
     assert desk.host.take_frames() == []
+
+
+@pytest.mark.parametrize("polled", [False, True])
+def test_nobody_else_speaks_for_the_modem(polled: bool):
+    desk = Desk()
+    desk.up()
+    if polled:
+        desk.mute = {NW_INFO_CNF}
+        desk.wait(2.05)
+    lie = mme.GetKeyCnf(0, b"another")
+    for source, destination, reason in [
+        (PEER, EVSE, NOT_OUR_MODEM),
+        (MODEM, b"\xff" * 6, NOT_OUR_MODEM),
+        (MODEM, EVSE, None),
+    ]:
+        frame = mme.encode(destination, source, lie)
+        assert desk.host.feed(frame, desk.now, parse_header(frame)) == reason
+    desk.pump()
+    assert desk.host.state is ModemState.READY
+    desk.mute = set()
+    assert desk.wait(5) == []
 
 
 def test_malformed_answers_are_named():

@@ -1,0 +1,53 @@
+"""Captures: the format Wireshark reads, and no key in them."""
+
+import io
+import struct
+
+import pytest
+
+from hal.plc import mme
+from hal.plc.capture import Capture, without_key
+from tests.hal.plc.plc_talk import EV, EVSE, RUN
+
+KEY = b"secret key bytes"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        mme.SetKeyReq(nid=b"n" * 7, new_key=KEY),
+        mme.MatchCnf(pev_mac=EV, evse_mac=EVSE, run_id=RUN, nid=b"n" * 7, nmk=KEY),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_keys_are_blanked(message: mme.Message):
+    frame = mme.encode(EV, EVSE, message)
+    assert KEY in frame
+    blank = without_key(frame)
+    assert KEY not in blank
+    assert len(blank) == len(frame)
+    assert frame.replace(KEY, bytes(16)) == blank
+
+
+def test_a_key_the_modem_tells_is_blanked():
+    frame = mme.encode(EV, EVSE, mme.GetKeyCnf(0, b"n" * 7))
+    told = frame[:37] + KEY + frame[53:]
+    assert without_key(told) == frame
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"", bytes(60), mme.encode(EV, EVSE, mme.SlacParmReq(run_id=RUN)), EV + EVSE + b"\x88\xe1\x01\x7d\x60\0\0"],
+)
+def test_all_else_stays_as_it_is(frame: bytes):
+    assert without_key(frame) == frame
+
+
+def test_the_file_is_a_nanosecond_pcap():
+    file = io.BytesIO()
+    capture = Capture(file)
+    capture.write(bytes(60), 1_700_000_000_123_456_789)
+    data = file.getvalue()
+    assert struct.unpack("<IHHiIII", data[:24]) == (0xA1B23C4D, 2, 4, 0, 0, 2048, 1)
+    assert struct.unpack("<IIII", data[24:40]) == (1_700_000_000, 123_456_789, 60, 60)
+    assert data[40:] == bytes(60)
