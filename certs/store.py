@@ -14,7 +14,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -24,13 +24,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs import chain
 from certs.chain import ChainRefused
 from certs.errors import CertsError
-from certs.hashdata import OcspHashData, hash_data
+from certs.hashdata import OcspHashData, hash_data, path_hash_data
 from certs.keystore import KeyStore, Purpose
 
 log = logging.getLogger(__name__)
 
 MAX_ROOTS = 32
-"""A kind. OCPP 2.0.1 has the station refuse more than it can hold."""
+"""Of one kind. OCPP 2.0.1 has a station refuse more than it can hold (M05)."""
 
 
 class RootKind(StrEnum):
@@ -161,6 +161,19 @@ class CertificateStore:
             self._file("pending", purpose).unlink(missing_ok=True)
         else:
             self._write("pending", purpose, stored)
+
+    def chain_hash_data(self, purpose: Purpose) -> tuple[OcspHashData, ...]:
+        """The chain in use as OCPP names it, leaf first, without its root; empty unless we hold that root."""
+        stored = self.chain(purpose)
+        if stored is None:
+            return ()
+        certificates = [chain.load(der) for der in stored.chain_der]
+        root = self.issuer_of(certificates[-1])
+        return () if root is None else path_hash_data([*certificates, root])
+
+    def expiring(self, at: datetime, within: timedelta) -> list[Purpose]:
+        """The purposes whose chain in use ends within some time: ask for a new one (OCPP A02)."""
+        return [purpose for purpose, end in self.expiry().items() if end <= at + within]
 
     def expiry(self) -> dict[Purpose, datetime]:
         """When each chain in use stops holding: the earliest end among its certificates."""

@@ -37,7 +37,7 @@ from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_size_t, c_uint64, c_void_p
 from typing import Any
 
-from certs.errors import TlsUnsupported
+from certs.errors import KeyFault, KeyUnavailable, TlsUnsupported
 from certs.keystore import Curve, Key
 from certs.tls import openssl
 from certs.tls.openssl import OsslParam, check, library
@@ -57,7 +57,7 @@ SIGNATURE_NEWCTX, SIGNATURE_DIGEST_SIGN_INIT, SIGNATURE_DIGEST_SIGN, SIGNATURE_F
 SELECT_PRIVATE_KEY, SELECT_PUBLIC_KEY = 0x01, 0x02
 EVP_PKEY_PUBLIC_KEY = 0x86
 
-# Longest DER Ecdsa-Sig-Value, and the strength OpenSSL's security levels count with.
+# Bits of the field, bits of strength as OpenSSL's security levels count them, and the longest DER Ecdsa-Sig-Value.
 FACTS = {Curve.P256: (256, 128, 72), Curve.P384: (384, 192, 104), Curve.P521: (521, 256, 141)}
 GROUP_NAMES = {Curve.P256: b"prime256v1", Curve.P384: b"secp384r1", Curve.P521: b"secp521r1"}
 DIGESTS = {"SHA256": "sha256", "SHA384": "sha384", "SHA512": "sha512"}
@@ -84,6 +84,8 @@ class _Signing:
         self.digest = ""
 
 
+# By number, for the life of the process: OpenSSL does not tell when it has freed the last copy of one (see above), and
+# a station sees a handful in its life.
 _keys: dict[int, Key] = {}
 _signings: dict[int, _Signing] = {}
 _last = threading.local()
@@ -120,7 +122,7 @@ def _keymgmt_match(first: int, second: int, _selection: int) -> int:
 
 
 def _keymgmt_import(keydata: int, _selection: int, params: int) -> int:
-    """Only what `evp_pkey` below hands over: a key of another provider has no number of ours."""
+    """Only what `ExternalKey` hands over: a key of another provider has no number of ours."""
     param, number = library().OSSL_PARAM_locate(params, KEY_NUMBER), c_uint64()
     if not param or not library().OSSL_PARAM_get_uint64(param, ctypes.byref(number)) or number.value not in _keys:
         return 0
@@ -174,7 +176,7 @@ def _digest_sign_init(number: int, digest: bytes | None, keydata: int | None, _p
     return int(signing.key is not None)
 
 
-def _digest_sign(number: int, out: int | None, out_size: Any, _room: int, data: int, data_size: int) -> int:
+def _digest_sign(number: int, out: int | None, out_size: Any, room: int, data: int, data_size: int) -> int:
     signing = _signings[number]
     key = signing.key
     if key is None:
@@ -184,6 +186,8 @@ def _digest_sign(number: int, out: int | None, out_size: Any, _room: int, data: 
         return 1
     digest = hashlib.new(signing.digest, ctypes.string_at(data, data_size)).digest()
     signature = key.sign(digest)
+    if len(signature) > room:
+        raise KeyUnavailable(KeyFault.PROTOCOL, f"a signature of {len(signature)} bytes, there is room for {room}")
     ctypes.memmove(out, signature, len(signature))
     out_size[0] = len(signature)
     return 1

@@ -244,5 +244,20 @@ def test_bad_contract_table_names_faults() -> None:
     }
 
 
+def test_chain_as_ocpp_names_it(store, secc, pki) -> None:
+    leaf, sub_ca2, sub_ca1 = store.chain_hash_data(Purpose.SECC)
+    assert int(leaf.serial_number, 16) == x509.load_der_x509_certificate(secc.chain_der[0]).serial_number
+    assert int(sub_ca2.serial_number, 16) == pki.cpo_sub_ca2.certificate.serial_number
+    assert sub_ca1.issuer_key_hash == store.roots(RootKind.V2G)[0].hash_data.issuer_key_hash
+    assert store.chain_hash_data(Purpose.CSMS) == ()
+    assert store.delete_root(store.roots(RootKind.V2G)[0].hash_data)
+    assert store.chain_hash_data(Purpose.SECC) == ()
+
+
+def test_expiring(store, secc, at) -> None:
+    assert store.expiring(at, timedelta(days=300)) == []
+    assert store.expiring(at, timedelta(days=366)) == [Purpose.SECC]
+
+
 def test_expiry(store, secc) -> None:
     assert timedelta(days=364) < store.expiry()[Purpose.SECC] - datetime.now(UTC) < timedelta(days=366)

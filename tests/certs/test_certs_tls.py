@@ -204,6 +204,18 @@ def test_200_swaps(bench, secc, pki, vehicle, meet) -> None:
     assert meet(vehicle, context).client.getpeercert(binary_form=True) == both[1].chain_der[0]
 
 
+def test_a_signature_longer_than_its_buffer_is_not_written(vehicle, meet) -> None:
+    """A key store gone mad must not reach beyond the memory OpenSSL gave."""
+
+    class Mad(selfcheck._ThrowAwayKey):
+        def sign(self, digest: bytes) -> bytes:
+            return b"\x30" * 5000
+
+    key = Mad()
+    met = meet(vehicle, VehicleContext([Identity(key, (selfcheck._self_signed(key.private),))]))
+    assert isinstance(met.server, ssl.SSLError)
+
+
 def test_x509_that_is_none() -> None:
     with pytest.raises(OpenSslError, match="d2i_X509"):
         openssl.X509(b"junk")
