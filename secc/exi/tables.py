@@ -17,7 +17,6 @@ facets      (codes, low, high, python): what may be written
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from secc.exi.errors import ExiError, Reason
@@ -40,9 +39,18 @@ class Tables(NamedTuple):
     fragment: int
 
 
-@cache
 def tables(namespace: str) -> Tables:
     """Compiled on first use. Raises ExiError for a namespace that is not one of ours, SchemaError for a bad XSD."""
+    found = _compiled.get(namespace)
+    if found is None:
+        found = _compiled[namespace] = _compile(namespace)
+    return found
+
+
+_compiled: dict[str, Tables] = {}
+
+
+def _compile(namespace: str) -> Tables:
     try:
         known = Namespace(namespace)
     except ValueError:
