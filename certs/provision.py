@@ -8,13 +8,14 @@ from pathlib import Path
 
 from cryptography import x509
 
+from certs import chain
 from certs.csr import Subject
-from certs.keystore import Curve, KeyStore, Purpose
+from certs.keystore import Curve, KeyStore, Origin, Purpose
 from certs.rotation import Rotation
 from certs.sealed import SealedKeyStore
 from certs.store import CertificateStore, Reconciled, RootKind
 from certs.tls.identity import Identity
-from certs.tpm import Chip, KeyAttributes, Tpm, TpmKeyStore
+from certs.tpm import Chip, KeyAttributes, Tpm, TpmKey, TpmKeyStore
 from certs.vault import Vault
 
 ROOTS_OF: dict[Purpose, tuple[RootKind, ...] | None] = {
@@ -69,6 +70,32 @@ def roots_for(store: CertificateStore, purpose: Purpose) -> Sequence[x509.Certif
     """What a purpose's own chain is judged against when it is installed; None: up to what came with it."""
     kinds = ROOTS_OF[purpose]
     return None if kinds is None else store.certificates(*kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """One chain in use: its key, where that lives, what proves it, and when the chain ends."""
+
+    purpose: Purpose
+    key_id: str
+    origin: Origin
+    attributes: str
+    """Of a key in the TPM, as the TPM says them; empty for any other."""
+    subject: str
+    not_after: datetime
+
+
+def report(store: CertificateStore, keys: KeyStore) -> list[ChainReport]:
+    """What a technician, or the factory's record, wants to see of the chains in `keys`. Raises KeyUnavailable."""
+    chains, ends = [], store.expiry()
+    for purpose, not_after in ends.items():
+        identity = Rotation(store, keys, purpose).identity()
+        if identity is not None:
+            key = identity.key
+            attributes = str(key.describe()) if isinstance(key, TpmKey) else ""
+            subject = chain.load(identity.chain_der[0]).subject.rfc4514_string()
+            chains.append(ChainReport(purpose, key.key_id, key.origin, attributes, subject, not_after))
+    return chains
 
 
 def store_for(curve: Curve, tpm: Tpm, vault: Callable[[], Vault]) -> KeyStore:

@@ -543,6 +543,17 @@ class Tpm:
 
         return self.run(activate)
 
+    def self_test(self) -> None:
+        """Have the chip test all it has; it takes a second or more. Raises KeyUnavailable FAILURE_MODE if it fails."""
+
+        def test(esapi: ESAPI) -> None:
+            esapi.self_test(full_test=True)
+            answer = esapi.get_test_result()
+            if answer[1] != 0:
+                raise KeyUnavailable(KeyFault.FAILURE_MODE, f"self-test: 0x{int(answer[1]):x}")
+
+        self.run(test)
+
     def random(self, size: int) -> bytes:
         """`size` bytes (at most 32) from the chip's generator. Raises KeyUnavailable."""
         return self.run(lambda esapi: bytes(esapi.get_random(size)))

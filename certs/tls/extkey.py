@@ -30,6 +30,7 @@ Life and death of what C points to:
 
 import ctypes
 import hashlib
+import itertools
 import logging
 import sys
 import threading
@@ -90,7 +91,7 @@ _keys: dict[int, Key] = {}
 _signings: dict[int, _Signing] = {}
 _last = threading.local()
 _lock = threading.Lock()
-_numbers = iter(range(1, 1 << 62))
+_numbers = itertools.count(1)
 
 
 def last_error() -> Exception | None:
@@ -230,8 +231,9 @@ class _Provider:
 
     def __init__(self) -> None:
         self._ecdsa = ctypes.create_string_buffer(b"ECDSA")
-        self._types = _params(*((name, kind, None) for name, kind in ((b"group", 4), (b"pub", 5))))
-        self._imports = _params((b"group", 4, None), (b"pub", 5, None), (KEY_NUMBER, 2, None))
+        public = (b"group", openssl.UTF8_STRING, None), (b"pub", openssl.OCTET_STRING, None)
+        self._types = _params(*public)
+        self._imports = _params(*public, (KEY_NUMBER, openssl.UNSIGNED_INTEGER, None))
         self._gettable = _params(
             *((name, openssl.UNSIGNED_INTEGER, None) for name in (b"bits", b"security-bits", b"max-size")),
             *((name, openssl.UTF8_STRING, None) for name in (b"group", b"point-format")),

@@ -13,8 +13,9 @@ from tpm2_pytss.utils import make_credential
 
 from certs import csr, tpm
 from certs.errors import KeyFault, KeyUnavailable
+from certs.file import FileKeyStore
 from certs.keystore import Curve, KeyStore, Origin, Purpose
-from certs.provision import ensure_identity, factory_reset, mix_random, store_for
+from certs.provision import ensure_identity, factory_reset, mix_random, report, store_for
 from certs.sealed import SealedKeyStore
 from certs.tls.vehicle import VehicleContext
 from certs.tpm import Sealed, TpmKeyStore
@@ -192,6 +193,29 @@ def test_enrolment(bench) -> None:
 def test_endorsement_is_the_chips_own(bench) -> None:
     assert bench.tpm.endorsement() == bench.tpm.endorsement()
     assert bench.tpm.endorsement().certificate_der is None
+
+
+def test_self_test(bench) -> None:
+    bench.tpm.self_test()
+    bench.proxy.fail("SelfTest", 0x101)
+    assert reason(bench.tpm.self_test) is KeyFault.FAILURE_MODE
+
+
+def test_report(bench, store, secc, station) -> None:
+    of_secc, of_station = report(store, bench.keys)
+    assert (of_secc.purpose, of_secc.key_id) == (Purpose.SECC, secc.key.key_id)
+    assert of_secc.origin is Origin.TPM
+    assert of_secc.attributes == "fixedTPM|fixedParent|sensitiveDataOrigin|noDA"
+    assert "DC=CPO" in of_secc.subject
+    assert of_station.purpose is Purpose.CSMS
+
+
+def test_report_of_development_keys(store, pki, at, tmp_path: Path) -> None:
+    keys = FileKeyStore(tmp_path / "keys", allowed=True)
+    subject = csr.Subject("DE*EVS*E0001", "evsed", "DE")
+    ensure_identity(store, keys, Purpose.SECC, subject, pki.issue_secc, at)
+    (chain,) = report(store, keys)
+    assert (chain.origin, chain.attributes) == (Origin.FILE, "")
 
 
 def test_mix_random(bench, tmp_path: Path) -> None:
