@@ -1,5 +1,7 @@
 """Certificates by the CSMS: M03-M05 and A02/A03, over the `CertificateStore` port."""
 
+from collections.abc import Callable
+
 from ocpp_client.actions import Answer, Handlers, status
 from ocpp_client.ports import CertificateId, CertificateStore, InstalledCertificate
 from ocpp_client.wire import Payload
@@ -7,9 +9,15 @@ from ocpp_client.wire import Payload
 CHARGING_STATION_CERTIFICATE = "ChargingStationCertificate"
 
 
+SecurityEvent = Callable[[str, str], None]
+
+
 class CertificateActions:
-    def __init__(self, store: CertificateStore) -> None:
+    """`security_event` tells the CSMS, by kind and detail, of a certificate that does not fit (A02.FR.08)."""
+
+    def __init__(self, store: CertificateStore, security_event: SecurityEvent) -> None:
         self._store = store
+        self._security_event = security_event
 
     def handlers(self) -> Handlers:
         return {
@@ -40,8 +48,10 @@ class CertificateActions:
 
     async def signed(self, request: Payload, _at_s: float) -> Answer:
         use = request.get("certificateType", CHARGING_STATION_CERTIFICATE)
-        fits = await self._store.signed(request["certificateChain"], use)
-        return status("Accepted") if fits else status("Rejected", "InvalidCertificate")
+        if await self._store.signed(request["certificateChain"], use):
+            return status("Accepted")
+        refusal = status("Rejected", "InvalidCertificate")
+        return Answer(refusal.payload, lambda: self._security_event("InvalidChargingStationCertificate", use))
 
 
 def _chain(item: InstalledCertificate) -> Payload:

@@ -36,6 +36,7 @@ from ocpp_client.wire import (
 log = logging.getLogger(__name__)
 
 MAX_DEVIATIONS_LOGGED = 100
+_STOP_TIMEOUT_S = 2.0
 _STATUS_OF = {status.value: status for status in Registration if status is not Registration.NONE}
 
 
@@ -103,6 +104,7 @@ class Dialogue:
         self._link_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._online = False
+        self._stopped = False
         self._deviations: set[str] = set()
         # Random once, then counted: unique as the standard wants it, without asking the kernel for every message.
         self._id_prefix = uuid.uuid4().hex[:20]
@@ -128,8 +130,13 @@ class Dialogue:
         if self._link_task is not None:
             self._link_task.cancel()
             await asyncio.gather(self._link_task, return_exceptions=True)
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_TIMEOUT_S)
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -157,6 +164,10 @@ class Dialogue:
             return await asyncio.wait_for(waiting, self._rules.message_timeout_s())
         except TimeoutError:
             return None
+
+    async def tell(self, action: str, payload: Payload) -> None:
+        """Send when online, without need of the answer."""
+        await self.request(action, payload)
 
     def send_later(self, action: str, payload: Payload) -> None:
         """Send because the CSMS asked for it; nobody waits for the answer."""
@@ -233,6 +244,8 @@ class Dialogue:
     def _arm(self, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._stopped:
+            return
         deadlines = (self._rpc.deadline, self.registrar.deadline, self._outbox.deadline(now))
         earliest = min((at for at in deadlines if at is not None), default=None)
         self._timer = None if earliest is None else self._loop.call_at(max(earliest, now), self._pump)

@@ -1,9 +1,22 @@
-"""When a transaction's meter values are due: every TxUpdatedInterval from its start, never for 0. Pure."""
+"""When meter values are due: sampled, from a transaction's start on, and aligned to the clock (J01, J02). Pure."""
+
+from datetime import datetime, timedelta
 
 from hal.quantities import EvseId
 
 
+def next_aligned(now_utc: datetime, interval_s: float) -> datetime | None:
+    """The next moment a whole number of intervals after midnight UTC; None for an interval of 0."""
+    if interval_s <= 0:
+        return None
+    midnight = now_utc.replace(hour=0, minute=0, second=0, microsecond=0)
+    passed = int((now_utc - midnight).total_seconds() // interval_s) + 1
+    return min(midnight + timedelta(seconds=passed * interval_s), midnight + timedelta(days=1))
+
+
 class Sampler:
+    """Every TxUpdatedInterval, never for 0."""
+
     def __init__(self) -> None:
         self._due: dict[EvseId, float] = {}
 

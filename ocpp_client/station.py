@@ -142,7 +142,7 @@ class OcppStation:
         network = NetworkActions(self._network, lambda: self._put("network", self._network.dump()))
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if certificates is not None:
-            table |= CertificateActions(certificates).handlers()
+            table |= CertificateActions(certificates, self.security_event).handlers()
         return table
 
     def _rules(self) -> Rules:

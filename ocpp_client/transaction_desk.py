@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.clock import StationClock
@@ -11,14 +12,17 @@ from ocpp_client.config import OcppConfig
 from ocpp_client.connection import Dialogue
 from ocpp_client.device_model import DeviceModel
 from ocpp_client.limit_watch import LimitWatch
-from ocpp_client.metering import Measurand, ReadingContext, measurands
+from ocpp_client.metering import Measurand, ReadingContext, measurands, meter_value
 from ocpp_client.ports import ChargingState, IdToken, Journal, JournalError, Report, StoppedReason, TriggerReason
 from ocpp_client.profiles import ProfileRefused, Profiles
-from ocpp_client.sampling import Sampler
+from ocpp_client.sampling import Sampler, next_aligned
 from ocpp_client.transactions import Sampled, TransactionEvent, Transactions
 from ocpp_client.wire import Payload
 
 log = logging.getLogger(__name__)
+
+FRESH_S = 60.0
+"""An older reading is not what the meter says now."""
 
 Put = Callable[[str, str | None], None]
 """Store a value under a key, in the background."""
@@ -61,12 +65,15 @@ class TransactionDesk:
         self._sampled_at_s: dict[EvseId, float] = {}
         self._dumped_profiles = profiles.dump()
         self._timer: asyncio.TimerHandle | None = None
+        self._aligned_at: datetime | None = None
 
     async def start(self, dialogue: Dialogue) -> None:
         """End what a power cut left open, and begin to watch the limits."""
         self._dialogue = dialogue
         self._loop = asyncio.get_running_loop()
         self._model.on_change("SampledDataCtrlr", "TxUpdatedInterval", self._sampling_changed)
+        self._model.on_change("AlignedDataCtrlr", "Interval", self._alignment_changed)
+        self._aligned_at = self._next_aligned()
         await self._end_interrupted()
         self.profiles_changed(self._loop.time())
 
@@ -103,7 +110,7 @@ class TransactionDesk:
             trigger=trigger,
             charging_state=charging_state,
             id_token=id_token,
-            meter=self._dated(meter),
+            meter=meter and self._dated(meter),
             v2g_session_id=v2g_session_id,
             remote_start_id=remote_start_id,
         )
@@ -129,7 +136,7 @@ class TransactionDesk:
             offline=not self._dialogue.online,
             trigger=trigger,
             charging_state=charging_state,
-            meter=self._dated(meter),
+            meter=meter and self._dated(meter),
             id_token=id_token,
             remote_start_id=remote_start_id,
             context=context,
@@ -151,7 +158,7 @@ class TransactionDesk:
             offline=not self._dialogue.online,
             trigger=trigger,
             stopped_reason=stopped_reason,
-            meter=self._dated(meter),
+            meter=meter and self._dated(meter),
             id_token=id_token,
         )
         self._sampler.end(evse_id)
@@ -170,7 +177,7 @@ class TransactionDesk:
 
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
         self._latest_meter[evse_id] = reading
-        state = self._transactions.sampled(evse_id, self._dated(reading) or reading)
+        state = self._transactions.sampled(evse_id, self._dated(reading))
         now = self._loop.time()
         if state is None or now - self._noted_meter_s.get(evse_id, float("-inf")) < self._config.meter_note_s:
             return
@@ -180,8 +187,9 @@ class TransactionDesk:
         except JournalError as error:
             log.error("the meter reading of EVSE %s is not durable: %s", evse_id, error)
 
-    def _dated(self, meter: MeterReading | None) -> MeterReading | None:
-        return None if meter is None else replace(meter, wall_time=self._clock.reading_time(meter.wall_time))
+    def _dated(self, meter: MeterReading) -> MeterReading:
+        """By the station's clock, which is not always the system's."""
+        return replace(meter, wall_time=self._clock.reading_time(meter.wall_time))
 
     def _sampling_interval_s(self) -> float:
         return self._model.number("SampledDataCtrlr", "TxUpdatedInterval")
@@ -202,6 +210,45 @@ class TransactionDesk:
         self._sampled_at_s[evse_id] = reading.taken_at_s
         reason, context = TriggerReason.METER_VALUE_PERIODIC, ReadingContext.SAMPLE_PERIODIC
         await self.updated(evse_id, reason, None, reading, None, None, context)
+
+    def _next_aligned(self) -> datetime | None:
+        return next_aligned(self._clock.now(), self._model.number("AlignedDataCtrlr", "Interval"))
+
+    def _alignment_changed(self, _value: str) -> None:
+        self._aligned_at = self._next_aligned()
+        self._arm()
+
+    def _take_aligned(self) -> None:
+        """J01: within a transaction as its Updated, beside one as MeterValues."""
+        if not self._model.flag("AlignedDataCtrlr", "Enabled"):
+            return
+        only_idle = self._model.flag("AlignedDataCtrlr", "SendDuringIdle")
+        wanted = measurands(self._model.text("AlignedDataCtrlr", "Measurands"))
+        for evse_id, reading in self._latest_meter.items():
+            if self._loop.time() - reading.taken_at_s > FRESH_S:
+                continue
+            if self._transactions.on(evse_id) is None:
+                self._send_aligned(evse_id, reading, wanted)
+            elif not only_idle:
+                self._dialogue.spawn(self._update_aligned(evse_id, reading, wanted))
+
+    def _send_aligned(self, evse_id: EvseId, reading: MeterReading, wanted: tuple[Measurand, ...]) -> None:
+        value = meter_value(self._dated(reading), ReadingContext.SAMPLE_CLOCK, wanted, self._config.phases)
+        if value is not None:
+            payload: Payload = {"evseId": int(evse_id), "meterValue": [value]}
+            self._dialogue.spawn(self._dialogue.tell("MeterValues", payload))
+
+    async def _update_aligned(self, evse_id: EvseId, reading: MeterReading, wanted: tuple[Measurand, ...]) -> None:
+        event = self._transactions.update(
+            evse_id,
+            self._clock.now(),
+            offline=not self._dialogue.online,
+            trigger=TriggerReason.METER_VALUE_CLOCK,
+            meter=self._dated(reading),
+            context=ReadingContext.SAMPLE_CLOCK,
+            measurands=wanted,
+        )
+        await self._store(event)
 
     # --- Profiles ---
 
@@ -241,8 +288,9 @@ class TransactionDesk:
         delays = []
         if (deadline := self._sampler.deadline) is not None:
             delays.append(deadline - self._loop.time())
-        if self._limits.changes_at is not None:
-            delays.append((self._limits.changes_at - self._clock.now()).total_seconds())
+        now = self._clock.now()
+        moments = (self._limits.changes_at, self._aligned_at)
+        delays += [(moment - now).total_seconds() for moment in moments if moment is not None]
         # An hour at most: the wall clock that profiles go by may be set meanwhile.
         self._timer = self._loop.call_later(min(max(min(delays), 0.0), 3600.0), self._tick) if delays else None
 
@@ -250,4 +298,7 @@ class TransactionDesk:
         now = self._loop.time()
         for evse_id in self._sampler.tick(now, self._sampling_interval_s()):
             self._dialogue.spawn(self._sample(evse_id))
+        if self._aligned_at is not None and self._clock.now() >= self._aligned_at:
+            self._take_aligned()
+            self._aligned_at = self._next_aligned()
         self.profiles_changed(now)

@@ -1,24 +1,33 @@
-"""A station killed at random moments, again and again: what the CSMS hears in the end must be whole.
+"""Power cuts: at random moments by SIGKILL, and swept over every write of the journal in a transaction.
 
-The child runs the real client and the real journal and charges in a loop; the parent is the CSMS, and kills it.
+What the CSMS hears in the end must be whole: one Started, one Ended, seqNo without gaps, time and energy never back.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from collections import defaultdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from firmware.journal import SqliteJournal
+from hal.quantities import EvseId, MeterReading
+from ocpp_client.config import OcppConfig
+from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TriggerReason
+from ocpp_client.station import OcppStation
 from sim.csms.server import Csms
 
-KILLS = 12
+KILLS = 8
 
+# Runs the real client and the real journal and charges in a loop; the parent is the CSMS, and kills it.
 CHILD = """
 import asyncio, sys, time
 from datetime import UTC, datetime
@@ -150,6 +159,125 @@ async def test_killed_at_random_nothing_is_lost_and_nothing_told_twice(tmp_path:
         reasons = [event["transactionInfo"].get("stoppedReason") for event in events]
         assert "PowerLoss" in reasons
         assert len(counts) > KILLS // 2
+
+
+WRITES = ("append", "note_transaction", "delivered", "attempted", "put")
+
+
+class CutJournal:
+    """A journal whose power goes at the n-th write: just before it, or just after; from then on nothing returns."""
+
+    def __init__(self, journal: SqliteJournal, cut_at: int, *, written: bool) -> None:
+        self._journal = journal
+        self._cut_at = cut_at
+        self._written = written
+        self.writes = 0
+        self.cut = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._journal, name)
+
+        async def call(*arguments: Any, **options: Any) -> Any:
+            if self.cut.is_set():
+                await asyncio.Event().wait()
+            if name not in WRITES:
+                return await method(*arguments, **options)
+            self.writes += 1
+            if self.writes != self._cut_at:
+                return await method(*arguments, **options)
+            self.cut.set()
+            if self._written:
+                await method(*arguments, **options)
+            return await asyncio.Event().wait()
+
+        return call
+
+
+def config(url: str) -> OcppConfig:
+    return OcppConfig(
+        "CS-1",
+        url,
+        "V",
+        "M",
+        security_profile=1,
+        meter_note_s=0.0,
+        sampled_interval_s=0,
+        retry_back_off_min_s=0.0,
+        retry_back_off_random_s=0.0,
+    )
+
+
+def reading(energy_wh: float) -> MeterReading:
+    return MeterReading(energy_wh, 6900.0, (10.0,) * 3, (230.0,) * 3, time.monotonic(), datetime.now(UTC))
+
+
+async def one_transaction(station: OcppStation) -> None:
+    one, token = EvseId(1), IdToken("04AA", "ISO14443")
+    await station.transaction_started(one, token, TriggerReason.AUTHORIZED, ChargingState.CHARGING, reading(1.0))
+    for energy_wh in (2.0, 4.0):
+        await station.meter_sampled(one, reading(energy_wh))
+        await station.transaction_updated(one, TriggerReason.CHARGING_RATE_CHANGED, meter=reading(energy_wh + 1))
+    await station.transaction_ended(one, TriggerReason.EV_DEPARTED, StoppedReason.LOCAL, reading(6.0))
+
+
+async def charge_until_cut(csms: Csms, path: Path, cut_at: int, *, written: bool) -> bool:
+    """False when the transaction was over before the cut came."""
+    journal = await SqliteJournal.open(path)
+    cutting = CutJournal(journal, cut_at, written=written)
+    station = OcppStation(config(csms.url), cutting, lambda _fact: None)  # type: ignore[arg-type]
+    charging = asyncio.create_task(station.start())
+    cut = asyncio.create_task(cutting.cut.wait())
+    await asyncio.wait([charging, cut], return_when=asyncio.FIRST_COMPLETED)
+    if charging.done():
+        charging = asyncio.create_task(one_transaction(station))
+        await asyncio.wait([charging, cut], return_when=asyncio.FIRST_COMPLETED)
+    if not cut.done():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(cut), 0.2)  # the last settlements
+    was_cut = cut.done()
+    cutting.cut.set()
+    for task in (charging, cut):
+        task.cancel()
+    await asyncio.gather(charging, cut, return_exceptions=True)
+    await station.stop()
+    await journal.close()
+    return was_cut
+
+
+@pytest.mark.parametrize("online", [True, False])
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_cut_at_any_write_leaves_a_whole_transaction_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, online: bool, written: bool
+) -> None:
+    monkeypatch.setattr("ocpp_client.connection._STOP_TIMEOUT_S", 0.0)
+    cut_at, was_cut = 1, True
+    reasons = set()
+    while was_cut:
+        async with Csms() as csms:
+            if not online:
+                await csms.stop()
+            path = tmp_path / f"{cut_at}.db"
+            was_cut = await charge_until_cut(csms, path, cut_at, written=written)
+            if not online:
+                await csms.start()
+            journal = await SqliteJournal.open(path)
+            assert journal.set_aside is None
+            station = OcppStation(config(csms.url), journal, lambda _fact: None)
+            await station.start()
+            waiting = await journal.pending_count()
+            async with asyncio.timeout(5):
+                while not station.online or await journal.pending_count():
+                    await asyncio.sleep(0.002)
+            await station.stop()
+            await journal.close()
+            events = csms.received("TransactionEvent")
+            assert csms.faults() == []
+            assert len(check_whole(events)) <= 1
+            assert waiting == 0 or events, f"cut at write {cut_at}"
+            reasons |= {event["transactionInfo"].get("stoppedReason") for event in events}
+        cut_at += 1
+    assert cut_at > 6, "every write was swept"
+    assert reasons >= {"PowerLoss", "Local"}
 
 
 def ended(events: list[dict[str, Any]]) -> set[str]:

@@ -200,6 +200,39 @@ async def test_samples_come_by_themselves_while_readings_are_fresh(
     assert len(bench.events()) == 2
 
 
+async def test_values_aligned_to_the_clock_with_and_without_a_transaction(
+    bench: Any, read: Callable[..., MeterReading]
+) -> None:
+    station = await bench.station(evse_count=2)
+    await station.meter_sampled(EVSE, read(1.0))
+    await station.meter_sampled(EvseId(2), read(2.0))
+    await start(station, read(1.0))
+    await set_variable(bench, "AlignedDataCtrlr", "Measurands", "Voltage")
+    await set_variable(bench, "AlignedDataCtrlr", "Interval", "1")
+    event = await bench.csms.until_received("TransactionEvent", 2)
+    assert event["triggerReason"] == "MeterValueClock"
+    assert {value["context"] for value in event["meterValue"][0]["sampledValue"]} == {"Sample.Clock"}
+    values = await bench.csms.until_received("MeterValues")
+    assert values["evseId"] == 2
+    assert {value["measurand"] for value in values["meterValue"][0]["sampledValue"]} == {"Voltage"}
+    await set_variable(bench, "AlignedDataCtrlr", "SendDuringIdle", "true")
+    count = len(bench.events())
+    await bench.csms.until_received("MeterValues", 3)
+    assert len(bench.events()) <= count + 1
+    await set_variable(bench, "AlignedDataCtrlr", "Enabled", "false")
+
+
+async def test_stopping_does_not_wait_for_who_never_answers(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocpp_client.connection._STOP_TIMEOUT_S", 0.05)
+    station = await bench.station()
+    asking = asyncio.create_task(bench.csms.call("UnlockConnector", {"evseId": 1, "connectorId": 1}))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(2):
+        await station.stop()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_readings_are_written_down_but_not_each(bench: Any, read: Callable[..., MeterReading]) -> None:
     station = await bench.station(meter_note_s=0.2)
     await station.meter_sampled(EVSE, read(999.0))
