@@ -62,7 +62,9 @@ TRANSITIONS: dict[tuple[CpState, CpState], tuple[int, ...]] = {
     (_D, _C): (READY,),
 }
 
-SETTLE_S = {_A: 0.1, _B: 0.1, _C: 0.0, _D: 0.0, CpState.E: 0.1, CpState.F: 0.1}
+SETTLE_S = {_A: 0.1, _B: 0.1, _C: 0.0, _D: 0.0}
+BROKEN_S = 0.25
+"""After F the pilot needs some periods to be measured again, and the STATE that says so may be lost."""
 LIMIT_GRACE_S = 10.0
 
 
@@ -79,6 +81,7 @@ class PilotMachine:
         self._faults = ActiveFaults()
         self._levels: BoardLevels | None = None
         self._levels_seen = Stopwatch()
+        self._broken = Stopwatch()
         self._unplug_count: int | None = None
         self._contactor = Contactor.OPEN
         self._offered: Offer | None = None
@@ -173,6 +176,7 @@ class PilotMachine:
         """The board is out of reach and makes itself safe; offers, limit and lock are kept, the permission is not."""
         self._unreachable = detail
         self._levels = None
+        self._broken.since_s = None
         self._power.withdraw()
         self._power.forget_levels()
         return [BoardLink(False, detail, now), *self.tick(now)]
@@ -200,7 +204,8 @@ class PilotMachine:
         """When to tick next, None for not before the next call."""
         waiting = [self._output.deadline(self.vehicle is not _A), self._power.deadline(self._now)]
         if self._levels is not None:
-            waiting.append(self._levels_seen.deadline(SETTLE_S[self._levels.cp], self._now))
+            waiting.append(self._levels_seen.deadline(SETTLE_S.get(self._levels.cp, 0.0), self._now))
+            waiting.append(self._broken.deadline(BROKEN_S, self._now))
         if self._limit_lowers_at_s != float("inf"):
             waiting.append(self._limit_lowers_at_s)
         return min((at for at in waiting if at is not None), default=None)
@@ -226,7 +231,7 @@ class PilotMachine:
 
     def _settle_vehicle(self, now: float) -> list[BoardFact]:
         levels = self._levels
-        if levels is None or not self._levels_seen.due(SETTLE_S[levels.cp], now):
+        if levels is None or not self._levels_seen.due(SETTLE_S.get(levels.cp, 0.0), now):
             return []
         return self._enter(levels.cp, now)
 
@@ -272,10 +277,10 @@ class PilotMachine:
         return standing | self._power.faults(now)
 
     def _pilot_faults(self, levels: BoardLevels, now: float) -> dict[Fault, str]:
+        measurable = levels.cp_mode in (CpMode.X1, CpMode.X2) and self._output.put.mode in (CpMode.X1, CpMode.X2)
+        self._broken.run(measurable and levels.cp in (CpState.E, CpState.F), now)
         if levels.tripped:
             return {Fault.COMMUNICATION_FAULT: "the board's watchdog found us silent"}
         if levels.cp is _D and not self._power.has_ventilation:
             return {Fault.VENTILATION_NOT_AVAILABLE: "the vehicle asks for ventilation"}
-        measurable = levels.cp_mode in (CpMode.X1, CpMode.X2) and self._output.put.mode in (CpMode.X1, CpMode.X2)
-        broken = levels.cp in (CpState.E, CpState.F) and self._levels_seen.due(SETTLE_S[levels.cp], now)
-        return {Fault.PILOT_FAULT: f"pilot reads {levels.cp}"} if measurable and broken else {}
+        return {Fault.PILOT_FAULT: f"pilot reads {levels.cp}"} if self._broken.due(BROKEN_S, now) else {}

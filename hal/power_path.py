@@ -5,8 +5,9 @@ connector locked where that was asked, no fault that stops charging. Staying clo
 is possible: the vehicle has 6 s in state C1 to open its own contacts (IEC 61851-1 table A.6, sequence 10.2), and a
 fault of severity STOP leaves the order to the session.
 
-A contactor whose feedback stays closed without our permission is welded: that is latched, nothing is tried again.
-One that does not close, although the board drives it, is tried again only after the permission was withdrawn.
+A contactor whose feedback stays closed without our permission, or without the board driving it, is welded: that is
+latched, nothing is tried again. One that does not close, although allowed and nothing is in its way, is tried again
+only after the permission was withdrawn; so is a board that keeps its reasons to itself.
 Unlocking waits until the board has reported the contactor open, and not driven, for longer than a report takes.
 """
 
@@ -73,10 +74,13 @@ class PowerPath:
             watch.since_s = None
 
     def update(self, levels: BoardLevels, put: Offer, now: float) -> None:
+        # Before the judgement, so that it is on these levels; after it, because it changes what may be expected.
+        self._watch_contactor(levels, now)
         self._judge_contactor(levels, now)
         self._in_c1.run(self.allow and put.mode is CpMode.X1, now)
         self.allow = self._may_stay(levels, put, now) if self.allow else self._may_close(levels, put)
-        self._watch(levels, now)
+        self._watch_contactor(levels, now)
+        self._watch_lock(levels, now)
 
     def deadline(self, now: float) -> float | None:
         waiting = (
@@ -92,20 +96,16 @@ class PowerPath:
         """What is wrong with contactor and lock now."""
         found = {}
         if self.welded:
-            found[Fault.EVSE_CONTACTOR_FAULT] = "feedback closed without permission: welded"
+            found[Fault.EVSE_CONTACTOR_FAULT] = "feedback closed without permission: welded, or the board does not obey"
         elif self.stuck_open:
-            found[Fault.EVSE_CONTACTOR_FAULT] = "driven closed, feedback open: does not close"
+            found[Fault.EVSE_CONTACTOR_FAULT] = "allowed, feedback open: does not close"
         if self._lock_differs.due(LOCK_LIMIT_S, now):
             found[Fault.CONNECTOR_LOCK_FAILURE] = "does not lock" if self.lock else "does not unlock"
         return found
 
     def _judge_contactor(self, levels: BoardLevels, now: float) -> None:
-        unasked = levels.contactor is Contactor.CLOSED and not self.allow and not levels.power_permitted
-        self._closed_unasked.run(unasked, now)
         if levels.contactor is Contactor.WELDED or self._closed_unasked.due(WELD_S, now):
             self.welded = True
-        driven_in_vain = self.allow and levels.power_permitted and levels.contactor is Contactor.OPEN
-        self._not_closing.run(driven_in_vain, now)
         if levels.contactor is Contactor.STUCK_OPEN or self._not_closing.due(CLOSE_LIMIT_S, now):
             self.stuck_open = True
         elif not self.permit:
@@ -117,18 +117,27 @@ class PowerPath:
         return self._asked_for(levels) and in_time and not emergency
 
     def _may_close(self, levels: BoardLevels, put: Offer) -> bool:
-        stopped = any(severity_of(fault) is not Severity.WARNING for fault in levels.faults)
         lock_ready = not (self.has_lock and self.lock_wanted) or levels.locked
         pwm = put.mode is CpMode.X2 and levels.cp_mode is CpMode.X2
-        return self._asked_for(levels) and pwm and lock_ready and not stopped
+        return self._asked_for(levels) and pwm and lock_ready and not _stops(levels)
 
     def _asked_for(self, levels: BoardLevels) -> bool:
         vehicle = levels.cp is CpState.C or (levels.cp is CpState.D and self.has_ventilation)
         return self.permit and vehicle and not levels.tripped and not self.welded and not self.stuck_open
 
-    def _watch(self, levels: BoardLevels, now: float) -> None:
+    def _watch_contactor(self, levels: BoardLevels, now: float) -> None:
+        unasked = levels.contactor is Contactor.CLOSED and not (self.allow and levels.power_permitted)
+        self._closed_unasked.run(unasked, now)
+        in_vain = self.allow and levels.contactor is Contactor.OPEN and not _stops(levels)
+        self._not_closing.run(in_vain, now)
+
+    def _watch_lock(self, levels: BoardLevels, now: float) -> None:
         is_open = levels.contactor in (Contactor.OPEN, Contactor.STUCK_OPEN)
         self._confirmed_open.run(is_open and not levels.power_permitted and not self.allow, now)
         # Kept locked rather than locked anew: a connector nobody asked to lock stays as it is.
         self.lock = self.lock_wanted or (self.lock and not self._confirmed_open.due(OPEN_CONFIRM_S, now))
         self._lock_differs.run(self.has_lock and self.lock != levels.locked, now)
+
+
+def _stops(levels: BoardLevels) -> bool:
+    return any(severity_of(fault) is not Severity.WARNING for fault in levels.faults)

@@ -62,6 +62,7 @@ async def freeze(maker: Maker, directory: Path) -> float:
         await peer.cable.set_cp("C")
         assert daemon.stdout is not None
         await daemon.stdout.readline()
+        await peer.cable.wait_for(lambda levels: levels.contactor == "closed")
         async with frozen(daemon.pid):
             stopped_s = time.monotonic()
             await peer.cable.wait_for(lambda levels: levels.contactor == "open")

@@ -252,6 +252,7 @@ async def test_the_daemon_stands_still_and_the_contactor_opens(make: Maker, tmp_
         assert daemon.stdout is not None
         async with asyncio.timeout(10):
             assert await daemon.stdout.readline() == b"closed\n"
+        await peer.cable.wait_for(lambda levels: levels.contactor == "closed")
         async with frozen(daemon.pid):
             stopped_s = time.monotonic()
             await peer.cable.wait_for(lambda levels: levels.contactor == "open", 3)
@@ -281,7 +282,8 @@ async def test_a_daemon_killed_in_mid_charge_is_followed_by_another(make: Maker,
         await stand.cable.set_cp("C")
         assert daemon.stdout is not None
         async with asyncio.timeout(10):
-            await daemon.stdout.readline()
+            assert await daemon.stdout.readline() == b"closed\n"
+        await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
         killed_s = time.monotonic()
         daemon.kill()
         await daemon.wait()

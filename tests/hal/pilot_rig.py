@@ -30,6 +30,7 @@ class Rig:
         self.levels = AT_REST
         self.follow_contactor = True
         self.follow_lock = True
+        self.follow_coil = True
         self.facts: list[BoardFact] = []
 
     @property
@@ -104,7 +105,8 @@ class Rig:
         if told.cp_mode is CpMode.F:
             levels = replace(levels, cp=CpState.F)
         permitted = told.allow_power and levels.cp in (CpState.C, CpState.D)
-        levels = replace(levels, power_permitted=permitted)
+        if self.follow_coil:
+            levels = replace(levels, power_permitted=permitted)
         if self.follow_contactor:
             levels = replace(levels, contactor=Contactor.CLOSED if permitted else Contactor.OPEN)
         return replace(levels, locked=told.lock) if self.follow_lock else levels

@@ -410,12 +410,70 @@ def test_a_contactor_that_opens_a_little_late_is_not_welded(rig: Rig) -> None:
     assert board_faults(rig) == []
 
 
+def test_a_loop_that_was_late_judges_by_what_it_reads_now(rig: Rig) -> None:
+    rig.charge()
+    rig.machine.permit_power(False, rig.now)
+    rig.now += 2
+    rig.board(contactor=Contactor.OPEN, power_permitted=False)
+    assert board_faults(rig) == []
+
+
 def test_the_boards_own_word_on_welding_counts(rig: Rig) -> None:
     rig.charge()
     rig.follow_contactor = False
     rig.board(contactor=Contactor.WELDED)
     assert rig.told.cp_mode is CpMode.F
     assert board_faults(rig) == [(Fault.EVSE_CONTACTOR_FAULT, True)]
+
+
+def test_a_board_that_goes_on_driving_against_the_order(rig: Rig) -> None:
+    rig.charge()
+    rig.follow_contactor = rig.follow_coil = False
+    rig.do(rig.machine.permit_power(False, rig.now))
+    rig.wait(0.6)
+    assert rig.levels.power_permitted
+    assert board_faults(rig) == [(Fault.EVSE_CONTACTOR_FAULT, True)]
+    assert rig.told.cp_mode is CpMode.F
+
+
+def test_a_contactor_that_stays_when_the_board_lets_go(rig: Rig) -> None:
+    rig.charge()
+    rig.follow_contactor = rig.follow_coil = False
+    rig.board(power_permitted=False)
+    rig.wait(0.4)
+    assert board_faults(rig) == []
+    rig.wait(0.2)
+    assert board_faults(rig) == [(Fault.EVSE_CONTACTOR_FAULT, True)]
+    assert not rig.told.allow_power
+
+
+def test_a_board_that_refuses_without_a_word(rig: Rig) -> None:
+    rig.plug_in_and_offer()
+    rig.follow_contactor = rig.follow_coil = False
+    rig.do(rig.machine.permit_power(True, rig.now))
+    rig.cp("C")
+    rig.wait(2.9)
+    assert board_faults(rig) == []
+    rig.wait(0.2)
+    assert board_faults(rig) == [(Fault.EVSE_CONTACTOR_FAULT, True)]
+
+
+def test_a_board_that_opens_for_a_fault_it_names_has_no_contactor_fault(rig: Rig) -> None:
+    rig.charge()
+    rig.follow_contactor = rig.follow_coil = False
+    rig.board(faults=frozenset({Fault.POWER_LOSS}), power_permitted=False, contactor=Contactor.OPEN)
+    rig.wait(5)
+    assert board_faults(rig) == [(Fault.POWER_LOSS, True)]
+
+
+def test_the_boards_own_word_on_not_closing_counts(rig: Rig) -> None:
+    rig.plug_in_and_offer()
+    rig.follow_contactor = False
+    rig.do(rig.machine.permit_power(True, rig.now))
+    rig.cp("C")
+    rig.board(contactor=Contactor.STUCK_OPEN)
+    assert board_faults(rig) == [(Fault.EVSE_CONTACTOR_FAULT, True)]
+    assert not rig.told.allow_power
 
 
 def test_a_contactor_that_does_not_close_is_tried_again_only_by_a_new_permission(rig: Rig) -> None:
@@ -495,13 +553,26 @@ def test_a_broken_pilot_is_a_fault_and_no_unplugging(rig: Rig, state: str) -> No
     rig.charge()
     rig.cp(state)
     assert not rig.told.allow_power
+    rig.wait(0.2)
+    assert board_faults(rig) == []
     rig.wait(0.1)
-    assert (Fault.PILOT_FAULT, True) in board_faults(rig)
+    assert board_faults(rig) == [(Fault.PILOT_FAULT, True)]
     rig.cp("C")
     assert (Fault.PILOT_FAULT, False) in board_faults(rig)
     names = rig.heard()
     assert "Unplugged" not in names
     assert "VehiclePaused" not in names
+
+
+def test_after_f_the_pilot_has_time_to_be_measured_again(rig: Rig) -> None:
+    rig.start()
+    rig.do(rig.machine.signal_error(rig.now))
+    rig.wait(1)
+    rig.do(rig.machine.offer_nothing(rig.now))
+    rig.wait(0.2)
+    rig.cp("A")
+    rig.wait(1)
+    assert board_faults(rig) == []
 
 
 def test_a_lost_link_ends_the_permission_and_keeps_the_rest(rig: Rig) -> None:
