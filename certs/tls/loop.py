@@ -2,8 +2,7 @@
 
 A real chip takes 200 to 600 ms for a signature, and `ssl` makes it inside the handshake, on the loop that reads the
 socket. So every listener for vehicles and the link to the CSMS run on loops of their own, one each, and the daemon's
-main loop never waits for the chip. Between loops there is
-`submit` and `call`, and `call_soon_threadsafe` on the way back.
+main loop never waits for the chip. `submit` and `call` lead there, `call_soon_threadsafe` of the other loop back.
 """
 
 import asyncio
