@@ -32,7 +32,7 @@ from firmware.dispatch import Dispatcher
 from firmware.evse import Evse, Observer
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
-from firmware.operator_side import OperatorSide
+from firmware.operator_side import OperatorSide, kept_pause
 from firmware.session import Session
 from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
@@ -43,6 +43,7 @@ from hal.quantities import EvseId
 from ocpp_client.config import OcppConfig
 from ocpp_client.ports import JournalError, ResetRequested
 from ocpp_client.station import OcppStation
+from secc.ports import PausedSession
 from secc.server import SeccServer
 
 log = logging.getLogger("evsed")
@@ -72,11 +73,12 @@ async def run(config: Config, stop: asyncio.Event) -> None:
             _from_thread(main, dispatcher.take),
             tls=credentials.csms_context(),
         )
-        operator = OperatorSide(csms, station, lambda evse: _from_thread(main, evses[evse].report))
+        operator = OperatorSide(csms, station, journal, lambda evse: _from_thread(main, evses[evse].report))
         for settings in config.evse:
             evse = Evse(settings, partial(_session, config, settings), operator, watchers, time.monotonic)
             evses[evse.number] = evse
-            await _start_evse(evse, settings, credentials, stack)
+            paused = await _on(csms, kept_pause(journal, evse.number))
+            await _start_evse(evse, settings, credentials, paused, stack)
         dispatcher.share(None)
 
         await _on(csms, station.start())
@@ -91,10 +93,12 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     log.info("stopped")
 
 
-async def _start_evse(evse: Evse, settings: EvseSettings, credentials: Credentials, stack: AsyncExitStack) -> None:
+async def _start_evse(
+    evse: Evse, settings: EvseSettings, credentials: Credentials, paused: PausedSession | None, stack: AsyncExitStack
+) -> None:
     """The vehicle side first, the board last: a vehicle that is there already finds all of it."""
     if settings.plc_interface:
-        evse.secc = await _start_secc(evse, settings, credentials, stack)
+        evse.secc = await _start_secc(evse, settings, credentials, paused, stack)
         plc = GreenPhyLink(
             settings.plc_interface,
             evse.number,
@@ -113,21 +117,21 @@ async def _start_evse(evse: Evse, settings: EvseSettings, credentials: Credentia
         stack.push_async_callback(_cancel, task)
 
 
-async def _start_secc(evse: Evse, settings: EvseSettings, credentials: Credentials, stack: AsyncExitStack) -> SeccSide:
+async def _start_secc(
+    evse: Evse, settings: EvseSettings, credentials: Credentials, paused: PausedSession | None, stack: AsyncExitStack
+) -> SeccSide:
     main = asyncio.get_running_loop()
-    context = credentials.vehicle_context()
-    if context is None:
-        log.warning("evse.%s has no SECC certificate: no TLS, no Plug & Charge", settings.id)
     loop = stack.enter_context(LoopThread(f"secc-{settings.id}"))
     server = SeccServer(
         evse.number,
         settings.plc_interface,
-        tls=(lambda: context) if context else None,
+        tls=credentials.vehicle_tls(),
         allow_plain_tcp=settings.allow_plain_tcp,
         view=lambda: evse.view,
         certificates=ContractCertificates(credentials.contract_roots()),
         report=_from_thread(main, evse.report),
         wall_clock=lambda: datetime.now(UTC),
+        paused=paused,
     )
     await _on(loop, server.start())
     stack.push_async_callback(lambda: _on(loop, server.stop()))

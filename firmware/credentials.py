@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+from collections.abc import Callable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,6 +16,7 @@ from certs.tls.csms import SecurityProfile, client_context
 from certs.tls.vehicle import VehicleContext
 from certs.tpm import Tpm, TpmKeyStore
 from firmware.config import Config
+from secc.ports import TlsUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +41,19 @@ class Credentials:
         """ISO 15118-2 8.4.2: a contract leads to an MO root or to the V2G root."""
         return self.store.certificates(RootKind.MO, RootKind.V2G)
 
-    def vehicle_context(self) -> VehicleContext | None:
-        """None without an SECC certificate: no TLS then, and no Plug & Charge."""
+    def vehicle_tls(self) -> Callable[[], ssl.SSLContext]:
+        """Gives one EVSE's TLS context, made here, once; without an SECC certificate it raises TlsUnavailable."""
         identity = Rotation(self.store, self.keys, Purpose.SECC).identity()
-        return VehicleContext([identity]) if identity else None
+        context = VehicleContext([identity]) if identity else None
+        if context is None:
+            log.warning("no SECC certificate: no TLS, no Plug & Charge")
+
+        def give() -> ssl.SSLContext:
+            if context is None:
+                raise TlsUnavailable("no SECC certificate")
+            return context
+
+        return give
 
     def csms_context(self) -> ssl.SSLContext | None:
         """By the security profile; None for profile 1. Raises CertsError."""

@@ -30,7 +30,7 @@ from hal.ports import (
 )
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import StoppedReason, TriggerReason, UnlockRequested
-from secc.ports import StationView
+from secc.ports import PausedSession, StationView
 
 QUEUE_LENGTH = 1000
 """Facts waiting; a busy V2G session makes fewer than a hundred a second."""
@@ -169,6 +169,8 @@ class Evse:
         if isinstance(fact, PluggedIn):
             done += self._session.feed(LocalLimit(LimitSource.CABLE, self._cable_current_a()), now)
         done += self._session.feed(fact, now)
+        if isinstance(fact, PausedSession):
+            self._operator.remember_pause(self.number, fact)
         if isinstance(fact, UnlockRequested):
             self._unlocking = asyncio.create_task(self._unlock())
         if isinstance(fact, MeterSampled):
@@ -273,6 +275,7 @@ class Evse:
             limit_a=state.limits.offer_a,
             board_limit_a=state.limits.board_a or 0.0,
             authorization=state.authorization,
+            authorization_of=self._session.contract,
             contactor_closed=state.contactor is Contactor.CLOSED,
             rcd_tripped=Fault.RESIDUAL_CURRENT in state.faults,
             stop=self._session.stop,

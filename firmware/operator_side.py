@@ -5,6 +5,7 @@ EVSEs made them. A question to the CSMS may take half a minute and goes beside i
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,26 +19,44 @@ from ocpp_client.ports import (
     ChargingState,
     ConnectorStatus,
     IdToken,
+    Journal,
+    JournalError,
     OcspRequestData,
     StoppedReason,
     TransactionError,
     TriggerReason,
 )
 from ocpp_client.station import OcppStation
-from secc.ports import Contract, ContractRefused, V2GEnded
+from secc.ports import Contract, ContractRefused, PausedSession, V2GEnded
 
 log = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[None]]
 
 
+async def keep_pause(journal: Journal, evse: EvseId, paused: PausedSession) -> None:
+    """Raises JournalError."""
+    await journal.put(f"paused_session_{evse}", json.dumps([paused.session_id, paused.evcc_id]))
+
+
+async def kept_pause(journal: Journal, evse: EvseId) -> PausedSession | None:
+    """What `keep_pause` kept last. Raises JournalError."""
+    text = await journal.get(f"paused_session_{evse}")
+    return PausedSession(*json.loads(text)) if text else None
+
+
 class OperatorSide:
     """Implements `firmware.ports.Operator`. `report(evse)` takes facts to an EVSE, from any thread."""
 
     def __init__(
-        self, loop: LoopThread, station: OcppStation, report: Callable[[EvseId], Callable[[Fact], None]]
+        self,
+        loop: LoopThread,
+        station: OcppStation,
+        journal: Journal,
+        report: Callable[[EvseId], Callable[[Fact], None]],
     ) -> None:
         self._loop = loop
+        self._journal = journal
         self._station = station
         self._report = report
         self._work: asyncio.Queue[Work] = asyncio.Queue()
@@ -48,7 +67,7 @@ class OperatorSide:
             work = await self._work.get()
             try:
                 await work()
-            except TransactionError as error:
+            except (TransactionError, JournalError) as error:
                 log.error("a record was refused: %s", error)
 
     async def drain(self) -> None:
@@ -133,6 +152,9 @@ class OperatorSide:
                 cleared=not entry.active,
             )
         )
+
+    def remember_pause(self, evse: EvseId, paused: PausedSession) -> None:
+        self._post(partial(keep_pause, self._journal, evse, paused))
 
     def unlock_result(self, evse: EvseId, unlocked: bool) -> None:
         self._loop.call(partial(self._station.unlock_result, evse, unlocked))

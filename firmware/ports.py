@@ -14,7 +14,7 @@ from ocpp_client.ports import (
     StoppedReason,
     TriggerReason,
 )
-from secc.ports import Contract, ContractRefused, V2GEnded
+from secc.ports import Contract, ContractRefused, PausedSession, V2GEnded
 
 
 class SeccControl(Protocol):
@@ -69,6 +69,10 @@ class Operator(Protocol):
     def meter_sampled(self, evse: EvseId, reading: MeterReading) -> None: ...
 
     def connector_status(self, evse: EvseId, status: ConnectorStatus) -> None: ...
+
+    def remember_pause(self, evse: EvseId, paused: PausedSession) -> None:
+        """Keep, over a power cut, what lets the vehicle join its session again."""
+        ...
 
     def unlock_result(self, evse: EvseId, unlocked: bool) -> None: ...
 

@@ -204,6 +204,14 @@ class Session:
         state.has_charged = False
         state.charging_state = ChargingState.IDLE
 
+    def _by_contract(self) -> bool:
+        return self.state.token is not None and self.state.token.kind == "eMAID"
+
+    @property
+    def contract(self) -> str:
+        """The eMAID the authorisation is about, or empty: it is about a card, or nobody yet."""
+        return self.state.token.id_token if self.state.token and self._by_contract() else ""
+
     def _accepted_token(self) -> ocpp.IdToken | None:
         return self.state.token if self.state.authorized else None
 
@@ -303,9 +311,13 @@ class Session:
         self.state.payment = fact.option
 
     def _contract_presented(self, fact: secc.ContractPresented) -> Iterable[Effect]:
-        if self.state.authorized or self.state.ending is not None:
+        """Shown under an accepted card it changes nothing: the card pays. Another contract is a new question."""
+        state = self.state
+        token = ocpp.IdToken(fact.contract.emaid, "eMAID")
+        accepted = state.authorized and state.token is not None
+        if state.ending is not None or (accepted and (state.token == token or not self._by_contract())):
             return ()
-        return self._ask(ocpp.IdToken(fact.contract.emaid, "eMAID"), fact.contract)
+        return self._ask(token, fact.contract)
 
     def _contract_refused(self, fact: secc.ContractRefused) -> Iterable[Effect]:
         yield effects.ReportProblem(fact)

@@ -279,6 +279,19 @@ def test_a_contract_the_chain_check_refused_is_reported() -> None:
     assert talk.hears(refused) == [e.ReportProblem(refused)]
 
 
+def test_another_contract_is_a_new_question_but_not_under_a_card() -> None:
+    other = secc.ContractPresented(secc.Contract("DEABCC99999999", "", ()))
+    talk = Talk()
+    talk.hears(plugged_in, link_ready, contract_presented, AuthorizationAnswered(EMAID, YES))
+    assert talk.session.contract == EMAID.id_token
+    assert talk.hears(contract_presented) == []
+    assert e.Authorize(ocpp.IdToken("DEABCC99999999", "eMAID"), other.contract) in talk.hears(other)
+    talk = Talk()
+    talk.hears(plugged_in, swipe, AuthorizationAnswered(CARD, YES), link_ready)
+    assert talk.hears(other) == []
+    assert talk.session.contract == ""
+
+
 def test_a_failed_handshake_may_be_tried_again() -> None:
     talk = Talk()
     talk.hears(plugged_in, link_ready)
