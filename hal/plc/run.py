@@ -27,6 +27,7 @@ from hal.plc.mme import GROUPS, AttenChar, MatchCnf, SlacParmCnf, encode
 from hal.plc.timings import (
     C_EV_MATCH_MNBC,
     C_EV_MATCH_RETRY,
+    FIELD_MATCH_SEQUENCE_S,
     TIME_OUT_100MS,
     TT_EVSE_MATCH_MNBC_S,
     TT_EVSE_MATCH_SESSION_S,
@@ -99,7 +100,7 @@ class Run:
         """CM_SLAC_PARM.REQ came (again)."""
         self.state = RunState.REQUESTED
         self.parm_at = now
-        self.deadline = now + TT_MATCH_SEQUENCE_S
+        self.deadline = now + (TT_MATCH_SEQUENCE_S if self.profile is Profile.STRICT else FIELD_MATCH_SEQUENCE_S)
         self.sounds = 0
         self.expected = C_EV_MATCH_MNBC
         self.start_at = self.reported_at = now

@@ -20,6 +20,8 @@ TT_EVSE_SLAC_INIT_S = 50.0
 TP_EV_SLAC_INIT_S = 10.0
 # How long the next message of a sequence may take to come.
 TT_MATCH_SEQUENCE_S = 0.4
+# The same where a slow vehicle is waited for: a run that has not begun to sound costs nothing.
+FIELD_MATCH_SEQUENCE_S = 3 * TT_MATCH_SEQUENCE_S
 # How long a response to a request may take to come.
 TT_MATCH_RESPONSE_S = 0.2
 # How long sounds are listened to, from the first CM_START_ATTEN_CHAR.IND on.

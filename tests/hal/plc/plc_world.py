@@ -27,9 +27,9 @@ settle time = 0
 class PlcWorld:
     """`facts` arrive as dictionaries; `expect` waits for the next of a kind."""
 
-    def __init__(self, world: World, evses: int, profile: str, slac_init_s: float) -> None:
+    def __init__(self, world: World, evses: int, profile: str, vendor: str) -> None:
         self.world = world
-        modems = [f"evse{n}:m-evse{n}:evse" for n in range(1, evses + 1)]
+        modems = [f"evse{n}:m-evse{n}:evse:{vendor}" for n in range(1, evses + 1)]
         modems += [f"ev{n}:m-ev{n}:ev" for n in range(1, evses + 1)]
         arguments = [part for modem in modems for part in ("--modem", modem)]
         command = [sys.executable, "-m", "sim.plc", "--join-delay", "0.3", "--default-db", "30", *arguments]
@@ -40,7 +40,7 @@ class PlcWorld:
         self._facts: queue.Queue[dict[str, Any]] = queue.Queue()
         self.seen: list[dict[str, Any]] = []
         interfaces = [f"plc{n}" for n in range(evses)]
-        script = [sys.executable, "-m", "tests.hal.plc.plc_station", profile, str(slac_init_s), *interfaces]
+        script = [sys.executable, "-m", "tests.hal.plc.plc_station", profile, "50", *interfaces]
         self.station = self._spawn("station", script)
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -86,6 +86,6 @@ class PlcWorld:
 
 
 @contextmanager
-def plc_world(evses: int = 1, profile: str = "field", slac_init_s: float = 50.0) -> Iterator[PlcWorld]:
+def plc_world(evses: int = 1, profile: str = "field", vendor: str = "qualcomm") -> Iterator[PlcWorld]:
     with World(charging_site(evses)) as world:
-        yield PlcWorld(world, evses, profile, slac_init_s)
+        yield PlcWorld(world, evses, profile, vendor)

@@ -22,6 +22,16 @@ def test_a_sound_stands_for_lost_start_atten_chars():
     assert ind.num_sounds == 10
 
 
+def test_a_vehicle_that_is_slow_to_sound_is_waited_for():
+    talk = field()
+    talk.parm_req()
+    talk.wait(1.1)
+    talk.start()
+    for _ in range(9):
+        talk.profile()
+    assert len(talk.profile()) == 1
+
+
 def test_odd_parameters_of_start_atten_char_are_taken():
     talk = field()
     talk.parm_req()
@@ -137,7 +147,7 @@ def test_only_the_last_runs_are_remembered():
     talk = field()
     for n in range(RECORDED_RUNS + 5):
         talk.parm_req(run_id=n.to_bytes(8, "big"))
-        talk.wait(0.5)
+        talk.wait(1.2)
     assert len(talk.evse.records) == RECORDED_RUNS
     assert talk.evse.records[-1].run_id == (RECORDED_RUNS + 4).to_bytes(8, "big")
 

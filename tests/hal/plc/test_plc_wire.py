@@ -77,6 +77,14 @@ def test_no_traffic_before_the_match_and_traffic_after():
         assert plc.world.run("vehicle1", ping).stdout == "silence\n"
 
 
+def test_a_lumissil_modem_in_the_strict_profile():
+    with plc_world(vendor="lumissil", profile="strict") as plc:
+        plc.expect("ModemReady")
+        plc.tell_station("plug 1")
+        assert plc.match().returncode == 0
+        plc.expect("LinkReady")
+
+
 def test_a_vehicle_alone_gives_up_and_says_so():
     with World(charging_site()) as world:
         done = world.run("vehicle1", [sys.executable, "-m", "sim.plc.ev", "nosuch0"])
