@@ -152,24 +152,17 @@ def is_root(certificate: x509.Certificate) -> bool:
 
 
 def _path(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate] | None) -> list[x509.Certificate]:
-    path, offered = [chain[0]], list(chain[1:])
-    while True:
+    path, known = [chain[0]], [*(roots or ()), *chain[1:]]
+    while len(path) == 1 or path[-1] not in (roots or ()):
         last = path[-1]
-        if last in (roots or ()) and len(path) > 1:
+        issuers = [other for other in known if other.subject == last.issuer and other not in path]
+        if not issuers and roots is None:
             return path
-        if anchors := [root for root in roots or () if root.subject == last.issuer and root != last]:
-            return [*path, _best(anchors, last)]
-        candidates = [ca for ca in offered if ca.subject == last.issuer and ca not in path]
-        if not candidates and roots is None:
-            return path
-        if not candidates:
+        if not issuers:
             raise ChainRefused(ChainFault.UNKNOWN_ROOT, f"{label(last)} leads to no root we hold")
-        path.append(_best(candidates, last))
-
-
-def _best(issuers: Sequence[x509.Certificate], issued: x509.Certificate) -> x509.Certificate:
-    """Of issuers of one name (a renewed root beside the old one), the one that did sign; else any, to be refused."""
-    return next((issuer for issuer in issuers if signed_by(issued, issuer)), issuers[0])
+        # Of several of one name (a renewed root beside the old one) the one that signed; else any, to be refused.
+        path.append(next((issuer for issuer in issuers if signed_by(last, issuer)), issuers[0]))
+    return path
 
 
 def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

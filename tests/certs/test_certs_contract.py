@@ -169,6 +169,31 @@ def test_renewed_root_beside_the_old_one(pki: Pki) -> None:
         assert isinstance(check_contract(pki.contract.chain_der, EMAID, held, now), VerifiedContract)
 
 
+def test_root_that_bears_a_sub_cas_name(pki: Pki) -> None:
+    """A name proves nothing: the certificate that signed is found whatever else is called the same."""
+    namesake = root(Blank("MO Sub-CA 2", "MO"))
+    held = [namesake.certificate, pki.mo_root.certificate]
+    assert isinstance(check_contract(pki.contract.chain_der, EMAID, held, datetime.now(UTC)), VerifiedContract)
+
+
+def test_root_in_the_leafs_place(pki: Pki) -> None:
+    refusal = judge(pki, [pki.mo_root.der])
+    assert isinstance(refusal, ContractRefusal)
+    assert refusal.fault is ContractFault.UNKNOWN_ROOT
+
+
+def test_chain_that_goes_round(pki: Pki) -> None:
+    """Two CAs that certify each other lead nowhere, in finite time."""
+    first, second = root(Blank("Round 1", "MO")), root(Blank("Round 2", "MO"))
+    forth = second.issue(Blank("Round 1", "MO", ca=True), first.certificate.public_key())
+    back = first.issue(Blank("Round 2", "MO", ca=True), second.certificate.public_key())
+    leaf = first.child(contract_blank(EMAID))
+    chain_der = [leaf.der, *(certificate.public_bytes(Encoding.DER) for certificate in (forth, back))]
+    refusal = judge(pki, chain_der)
+    assert isinstance(refusal, ContractRefusal)
+    assert refusal.fault is ContractFault.UNKNOWN_ROOT
+
+
 def test_validity_is_judged_at_the_time_given(pki: Pki) -> None:
     later = datetime.now(UTC) + timedelta(days=400)
     refusal = judge(pki, pki.contract.chain_der, at=later)
