@@ -1,9 +1,9 @@
 """An interface driver's own counters, as `ethtool -S` shows them: for a QCA7000 the resets and errors of its SPI."""
 
-import ctypes
 import fcntl
 import socket
 import struct
+from array import array
 
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_GSTRINGS = 0x1B
@@ -42,7 +42,7 @@ def _count(control: socket.socket, interface: str) -> int:
 
 def _ethtool(control: socket.socket, interface: str, head: bytes, room: int) -> bytes:
     """One ethtool request with room for its answer behind the head. Raises OSError."""
-    buffer = ctypes.create_string_buffer(head, len(head) + room)
-    request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(buffer))
-    fcntl.ioctl(control, _SIOCETHTOOL, request)
-    return buffer.raw
+    buffer = array("B", head + bytes(room))
+    address, _ = buffer.buffer_info()
+    fcntl.ioctl(control, _SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), address))
+    return buffer.tobytes()
