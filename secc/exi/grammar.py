@@ -227,7 +227,10 @@ class Grammar:
     # -- elements
 
     def _choices(self, node: Element) -> list[Element]:
-        """The declarations that may stand where `node` is: itself, or its substitution group in order of names."""
+        """The declarations that may stand where `node` is: itself, or its substitution group in order of names.
+
+        An abstract head is among them: it has its event code, and chargers do send an empty SASchedules.
+        """
         name = node.get("ref")
         if name is None:
             return [node]
@@ -239,17 +242,11 @@ class Grammar:
         return [self._schema.elements[member] for member in sorted(group, key=split)]
 
     def _element(self, node: Element, following: State, limit: int = 0, exhausted: State | None = None) -> Production:
-        if self._is_abstract(node):
-            return Production(REFUSED, "abstract element")
         content = self._content(node)
         simple = isinstance(content, ValueType)
         return Production(
             VALUE if simple else NODE, node.attrib["name"], content, following, limit, exhausted, element=simple
         )
-
-    def _is_abstract(self, node: Element) -> bool:
-        definition = self._schema.types.get(node.get("type", ""))
-        return "true" in (node.get("abstract"), definition is not None and definition.get("abstract"))
 
     def elements(self, node: Element, following: State, limit: int, exhausted: State | None) -> list[Production]:
         return [self._element(choice, following, limit, exhausted) for choice in self._choices(node)]

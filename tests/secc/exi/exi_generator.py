@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from secc.exi import Namespace
 from secc.exi.grammar import END, NODE, VALUE
 from secc.exi.tables import StateRow, Tables, ValueRow
 from secc.exi.values import INTEGER, STRING, TABLE, UNSIGNED
+from secc.exi.xsd import read, split
 
 MOST_ITEMS = 4
 TEXT = "ABCabc019_-:/.#"
@@ -76,6 +78,17 @@ class Generator:
         least = low if self._wide else max(low, 1)
         usual = min(high, least + 40)
         return self._rng.choice((least, usual, self._rng.randint(least, usual)))
+
+
+def abstract_heads(namespace: Namespace) -> frozenset[str]:
+    """Elements that only stand for others: grammatical, and seen on the road, but refused by a validating peer."""
+    schema = read(namespace)
+    abstract_types = {name for name, node in schema.types.items() if node.get("abstract") == "true"}
+    return frozenset(
+        split(name)[0]
+        for name, node in schema.elements.items()
+        if node.get("abstract") == "true" or node.get("type") in abstract_types
+    )
 
 
 def is_possible(production: Any, states: set[int]) -> bool:

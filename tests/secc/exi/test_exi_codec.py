@@ -118,6 +118,14 @@ def test_an_empty_session_id_and_other_deviations_of_vehicles_are_read() -> None
     assert entry["ChargingProfileEntryMaxNumberOfPhasesInUse"] == 4
 
 
+def test_a_chargers_empty_abstract_element_is_read_and_written() -> None:
+    """In DIN SPEC 70121, in place of a schedule list, by chargers that vehicles charge at."""
+    octets = bytes.fromhex("809a02004080c1014181c21080004820400000c99002062050193080c0c802064c8010190140c80a20")
+    message: Any = decode(Namespace.DIN, octets)
+    assert message["V2G_Message"]["Body"]["ChargeParameterDiscoveryRes"]["SASchedules"] == {}
+    assert encode(Namespace.DIN, message) == octets
+
+
 def test_text_of_all_planes() -> None:
     names = ["", "a", "Grüße", "漢字", "😀", "\x7f\x80", "x" * 3000 + "é"]
     message = {"KeyInfo": {"KeyName": names}}
@@ -235,10 +243,6 @@ class TestRefusedOctets:
             with pytest.raises(ExiError) as refused:
                 call()
             assert refused.value.reason is Reason.NAMESPACE
-
-    def test_abstract_elements(self) -> None:
-        with pytest.raises(ExiEncodeError):
-            encode(Namespace.ISO_2, iso_2({"BodyElement": {}}))
 
 
 class TestRefusedMessages:
