@@ -184,12 +184,18 @@ class Dialogue:
 
     async def store(
         self, action: str, payload: Payload, transaction: TransactionState | None = None, *, ended: bool = False
-    ) -> None:
-        """Write to the journal, then send in its turn. The payload is checked here and now, before any wait."""
+    ) -> bool:
+        """Write to the journal, then send in its turn. False when the payload is not valid: known before any wait."""
         text = self._encode(action, payload)
-        if text is not None:
-            await self.spool.store(action, text, transaction, ended=ended)
-            self._pump()
+        if text is None:
+            return False
+        await self.spool.store(action, text, transaction, ended=ended)
+        self._pump()
+        return True
+
+    async def store_notice(self, action: str, payload: Payload) -> None:
+        """`store` of what belongs to no transaction."""
+        await self.store(action, payload)
 
     def _encode(self, action: str, payload: Payload) -> str | None:
         try:

@@ -18,7 +18,8 @@ from ocpp_client.wire import Payload, format_time, parse_time
 
 TX_PROFILE, TX_DEFAULT, STATION_MAX = "TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile"
 _FOREVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-MAX_COMPOSITE_PERIODS = 1024
+MAX_COMPOSITE_PERIODS = 256
+"""More are not computed at once; the schedule's duration then ends where they do."""
 
 
 class ProfileRefused(Exception):
@@ -169,9 +170,10 @@ class Profiles:
             allowance = self.limit(EvseId(evse_id), moment)
             self._add_period(periods, round((moment - at).total_seconds()), allowance, unit)
             moment = allowance.until
+        covered = end if moment is None else min(moment, end)
         return {
             "evseId": evse_id,
-            "duration": duration_s,
+            "duration": round((covered - at).total_seconds()),
             "scheduleStart": format_time(at),
             "chargingRateUnit": unit,
             "chargingSchedulePeriod": periods,

@@ -345,14 +345,14 @@ class OcppStation:
             texts={"techCode": tech_code, "techInfo": tech_info, "transactionId": transaction_id},
             cleared=cleared,
         )
-        self._dialogue.spawn(self._dialogue.store("NotifyEvent", payload))
+        self._dialogue.spawn(self._dialogue.store_notice("NotifyEvent", payload))
 
     def security_event(self, kind: str, tech_info: str = "") -> None:
         """SecurityEventNotification of a critical event (A04): kept until the CSMS has it, and in the security log."""
         now = self.clock.now()
         payload = security_event(kind, now, tech_info)
         self._dialogue.spawn(self._security_log.append(now, kind, tech_info))
-        self._dialogue.spawn(self._dialogue.store("SecurityEventNotification", payload))
+        self._dialogue.spawn(self._dialogue.store_notice("SecurityEventNotification", payload))
 
     def unlock_result(self, evse_id: EvseId, unlocked: bool) -> None:
         """The answer to `UnlockRequested`."""

@@ -168,7 +168,11 @@ class TransactionDesk:
 
     async def _store(self, event: TransactionEvent) -> None:
         self._noted_meter_s[event.state.evse_id] = self._loop.time()
-        await self._dialogue.store("TransactionEvent", event.payload, event.state, ended=event.ended)
+        store = self._dialogue.store
+        if not await store("TransactionEvent", event.payload, event.state, ended=event.ended):
+            # A token or a reading that OCPP cannot carry costs itself, not the event: seqNo must have no gap.
+            bare = {name: value for name, value in event.payload.items() if name not in ("idToken", "meterValue")}
+            await store("TransactionEvent", bare, event.state, ended=event.ended)
 
     # --- Meter ---
 

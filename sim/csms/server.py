@@ -115,7 +115,7 @@ class Csms:
         self._subprotocols = [Subprotocol(name) for name in subprotocols]
         self._server: Server | None = None
         self._sockets: dict[str, ServerConnection] = {}
-        self._waiting: dict[str, asyncio.Future[Payload]] = {}
+        self._waiting: dict[str, tuple[ServerConnection, asyncio.Future[Payload]]] = {}
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -199,7 +199,13 @@ class Csms:
         finally:
             if self._sockets.get(station) is socket:
                 del self._sockets[station]
+            self._fail_calls(socket)
             await self._record(station, "#disconnected", {})
+
+    def _fail_calls(self, socket: ServerConnection) -> None:
+        for asked, waiting in self._waiting.values():
+            if asked is socket and not waiting.done():
+                waiting.set_exception(CsmsError("the station went away before it answered"))
 
     async def _received(self, station: str, socket: ServerConnection, frame: str | bytes) -> None:
         try:
@@ -211,7 +217,7 @@ class Csms:
         if kind == 2:
             await self._on_call(station, socket, message)
         elif kind in (3, 4) and message_id in self._waiting:
-            self._settle(self._waiting[message_id], message)
+            self._settle(self._waiting[message_id][1], message)
         else:
             await self._record(station, "#stray", message, "an answer nobody waits for")
 
@@ -263,7 +269,7 @@ class Csms:
         socket = self._socket(station)
         message_id = str(uuid.uuid4())
         waiting: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
-        self._waiting[message_id] = waiting
+        self._waiting[message_id] = socket, waiting
         try:
             await socket.send(json.dumps([2, message_id, action, payload]))
             response = await asyncio.wait_for(waiting, CALL_TIMEOUT_S)

@@ -163,7 +163,8 @@ async def test_a_peer_gone_silent_is_found_by_pings(rig: Rig, wait_until: Until)
         begun = asyncio.get_running_loop().time()
         await wait_until(lambda: rig.user.downs)
         took_s = asyncio.get_running_loop().time() - begun
-        assert took_s < 0.3 + 0.3 + 1.0 + 0.3
+        # Ping interval, pong timeout, one second to close; the rest is for a busy machine.
+        assert took_s < 0.3 + 0.3 + 1.0 + 1.0
         await rig.stop()
         server.close()
         await server.wait_closed()

@@ -208,8 +208,11 @@ def test_equal_periods_are_told_as_one(station: Station) -> None:
 
 def test_a_composite_of_many_recurrences_is_bounded(station: Station) -> None:
     station.set(0, kind="Recurring", recurrencyKind="Daily", schedule={"duration": 3600})
-    periods = station.profiles.composite(1, NOON, 366 * 86400, "A")["chargingSchedulePeriod"]
-    assert 700 < len(periods) <= 1024
+    composite = station.profiles.composite(1, NOON, 366 * 86400, "A")
+    periods = composite["chargingSchedulePeriod"]
+    assert len(periods) == 256
+    assert composite["duration"] == 128 * 86400, "as far as it was computed"
+    assert station.profiles.composite(1, NOON, 7 * 86400, "A")["duration"] == 7 * 86400
 
 
 # --- What is refused ---

@@ -152,6 +152,15 @@ async def test_it_calls_and_checks_the_answer(csms: Csms, socket: ClientConnecti
         await csms.call("ClearCache", {}, "CS-9")
 
 
+async def test_a_station_that_goes_away_leaves_no_call_waiting(csms: Csms, socket: ClientConnection) -> None:
+    await ask(socket, "Heartbeat", {})
+    asking = asyncio.create_task(csms.call("ClearCache", {}))
+    await socket.recv()
+    await socket.close()
+    with pytest.raises(CsmsError, match="went away"):
+        await asyncio.wait_for(asking, 2)
+
+
 async def test_it_lowers_the_current_after_some_updates(csms: Csms, socket: ClientConnection) -> None:
     await ask(socket, "TransactionEvent", event())
     for number in (1, 2):
