@@ -1,8 +1,9 @@
-"""Files to where a CSMS wants them: HTTP, HTTPS (PUT) and FTP, by the standard library in a thread (N01)."""
+"""Files to where a CSMS wants them: HTTP, HTTPS (PUT) and FTP, by the standard library in a thread (N01).
+
+The clients are loaded when they are first needed, which is seldom: they would cost every start a tenth of its time.
+"""
 
 import asyncio
-import ftplib
-import http.client
 import io
 import ssl
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -35,11 +36,17 @@ async def upload(location: str, name: str, content: bytes, tls: ssl.SSLContext |
         parts = check_location(location)
         send = _send_ftp if parts.scheme == "ftp" else _send_http
         await asyncio.to_thread(send, parts, name, content, tls)
-    except (OSError, EOFError, ValueError, http.client.HTTPException, ftplib.Error) as error:
-        raise UploadFailed(f"{type(error).__name__}: {error}"[:200]) from error
+    except (OSError, EOFError, ValueError) as error:
+        raise UploadFailed(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]
 
 
 def _send_http(parts: SplitResult, name: str, content: bytes, tls: ssl.SSLContext | None) -> None:
+    import http.client
+
     host = parts.hostname or ""
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
@@ -54,17 +61,24 @@ def _send_http(parts: SplitResult, name: str, content: bytes, tls: ssl.SSLContex
         response = connection.getresponse()
         response.read(4096)
         if not 200 <= response.status < 300:
-            raise http.client.HTTPException(f"status {response.status}")
+            raise UploadFailed(f"the server answered {response.status}")
+    except http.client.HTTPException as error:
+        raise UploadFailed(_reason(error)) from error
     finally:
         connection.close()
 
 
 def _send_ftp(parts: SplitResult, name: str, content: bytes, _tls: ssl.SSLContext | None) -> None:
-    with ftplib.FTP(timeout=TIMEOUT_S) as connection:
-        connection.connect(parts.hostname or "", parts.port or ftplib.FTP_PORT)
-        connection.login(unquote(parts.username or ""), unquote(parts.password or ""))
-        path = unquote(parts.path.removeprefix("/"))
-        target = path + name if path.endswith("/") or not path else path
-        if any(character in target for character in "\r\n"):
-            raise ValueError("line break in the path")
-        connection.storbinary(f"STOR {target}", io.BytesIO(content))
+    import ftplib
+
+    path = unquote(parts.path.removeprefix("/"))
+    target = path + name if path.endswith("/") or not path else path
+    if any(character in target for character in "\r\n"):
+        raise ValueError("line break in the path")
+    try:
+        with ftplib.FTP(timeout=TIMEOUT_S) as connection:
+            connection.connect(parts.hostname or "", parts.port or ftplib.FTP_PORT)
+            connection.login(unquote(parts.username or ""), unquote(parts.password or ""))
+            connection.storbinary(f"STOR {target}", io.BytesIO(content))
+    except ftplib.Error as error:
+        raise UploadFailed(_reason(error)) from error

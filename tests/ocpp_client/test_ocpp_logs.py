@@ -113,6 +113,23 @@ async def test_an_address_that_leads_nowhere_is_an_upload_failure(location: str)
         await upload(location, "a.log", b"one")
 
 
+@pytest.mark.parametrize(
+    ("scheme", "greeting"), [("http", b"nonsense\r\n\r\n"), ("http", b""), ("ftp", b"500 go away\r\n"), ("ftp", b"")]
+)
+async def test_a_server_that_talks_nonsense_is_an_upload_failure(scheme: str, greeting: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if scheme == "http":
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(greeting)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(UploadFailed):
+            await upload(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "a.log", b"one")
+
+
 class Diagnostics:
     def __init__(self) -> None:
         self.asked: list[tuple[datetime | None, datetime | None]] = []
