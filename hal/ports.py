@@ -325,7 +325,10 @@ class PlcLink(Protocol):
     async def close(self) -> None: ...
 
     def vehicle_connected(self, connected: bool) -> None:
-        """The pilot's word: True on leaving state A (arms matching), False on state A (leave the AVLN, new key)."""
+        """The pilot's word: True on leaving state A (arms matching), False on state A (leave the AVLN, new key).
+
+        True again after SlacFailed gives the vehicle another TT_EVSE_SLAC_init.
+        """
         ...
 
     def terminate(self) -> None:

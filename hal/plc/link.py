@@ -15,6 +15,7 @@ from hal.plc.port import InterfaceDown, InterfaceGone, PacketPort, PortError
 from hal.plc.runs import RunRecord
 from hal.plc.slac_events import SlacState
 from hal.plc.timings import Profile, Timings
+from hal.plc.vendor_mme import Network
 from hal.ports import HalError, ModemFault, PlcFact
 from hal.quantities import EvseId
 
@@ -37,6 +38,8 @@ class PlcStatus:
     slac_state: SlacState
     link_up: bool
     ev_mac: bytes | None
+    networks: Sequence[Network]
+    """The modem's network and its other members, where the modem tells."""
     runs: Sequence[RunRecord]
     """The last, oldest first."""
     drops: Mapping[str, int]
@@ -123,6 +126,7 @@ class GreenPhyLink:
             slac_state=matching.state,
             link_up=modem.link_up,
             ev_mac=matching.matched_mac,
+            networks=modem.networks,
             runs=matching.records,
             drops=dict(matching.drops),
             modem_drops=dict(self.machine.modem_drops),

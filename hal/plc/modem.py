@@ -38,6 +38,7 @@ from hal.plc.vendor_mme import (
     LumissilResetReq,
     LumissilVersionCnf,
     LumissilVersionReq,
+    Network,
     NwInfoCnf,
     NwInfoReq,
     OpAttributesCnf,
@@ -141,6 +142,8 @@ class Modem:
         self.state = ModemState.DOWN
         self.info: ModemInfo | None = None
         self.link_up = False
+        self.networks: tuple[Network, ...] = ()
+        """As a Qualcomm modem last told them: at each idle poll, and when a vehicle has joined."""
         self._make_nmk = make_nmk
         self._deadline: float | None = None
         self._step = 0
@@ -360,6 +363,9 @@ class Modem:
             return
         self.link_up = up
         self._events.append(LinkChanged(up))
+        if up and self._verifies_by is NwInfoReq:
+            # For the technician: who is in the network now. Nothing waits for it.
+            self._send(NwInfoReq())
         self._poll_at(LINK_POLL_S if up else IDLE_POLL_S, now)
 
     # --- answers ---
@@ -381,6 +387,7 @@ class Modem:
             case ReadPibCnf(status=0, offset=offset, data=data) if offset == PIB_SLAC_MODE and data:
                 self._on_slac_mode(data[0])
             case NwInfoCnf(networks=networks) if networks:
+                self.networks = networks
                 self._on_nid(any(network.nid == self._nid for network in networks), now)
             case LinkStatusCnf(status=0) | LumissilLinkStatusCnf():
                 self._on_link_status(message.linked, now)

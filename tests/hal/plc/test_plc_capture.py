@@ -1,4 +1,4 @@
-"""Captures: the format Wireshark reads, and no key in them."""
+"""For the technician: captures that Wireshark reads, without keys, and a driver's counters."""
 
 import io
 import struct
@@ -7,6 +7,7 @@ import pytest
 
 from hal.plc import mme
 from hal.plc.capture import Capture, without_key
+from hal.plc.counters import driver_counters
 from tests.hal.plc.plc_talk import EV, EVSE, RUN
 
 KEY = b"secret key bytes"
@@ -41,6 +42,10 @@ def test_a_key_the_modem_tells_is_blanked():
 )
 def test_all_else_stays_as_it_is(frame: bytes):
     assert without_key(frame) == frame
+
+
+def test_an_interface_without_counters_has_none():
+    assert driver_counters("lo") == driver_counters("no-such-one0") == {}
 
 
 def test_the_file_is_a_nanosecond_pcap():

@@ -262,6 +262,8 @@ class TestGreenPhyLink:
         assert (status.interface, status.modem_state, status.slac_state) == ("plc0", "ready", "linked")
         assert (status.modem.vendor, status.modem.mac, status.link_up, status.ev_mac) == ("Qualcomm", MODEM, True, EV)
         assert [run.verdict for run in status.runs] == ["matched"]
+        await until(lambda: bool(link.status().networks[0].stations))
+        assert [(member.mac, member.bridged) for member in link.status().networks[0].stations] == [(PEER, EV)]
         assert status.modem_drops == status.driver_counters == {}
         with pytest.raises(LinkBusy):
             await link.selftest()
