@@ -88,7 +88,7 @@ class Rotation:
             raise InstallRefused(InstallFault.OTHER_KEY, chain.label(path[0]))
         stored = StoredChain(key.key_id, "".join(link.public_bytes(Encoding.PEM).decode() for link in path))
         self.store.put_pending(self.purpose, stored)
-        return Identity(key, stored.chain_der)
+        return self._identity(key, stored)
 
     def activate(self) -> str | None:
         """Put the accepted chain in use; the id of the key it replaces, for `retire`. Raises InstallRefused."""
@@ -120,11 +120,12 @@ class Rotation:
     def identity(self) -> Identity | None:
         """What is in use, or None. Raises KeyUnavailable, StoreError."""
         stored = self.store.chain(self.purpose)
-        if stored is None:
-            return None
+        return None if stored is None else self._identity(self.keys.open(stored.key_id), stored)
+
+    def _identity(self, key: Key, stored: StoredChain) -> Identity:
         root = self.store.issuer_of(chain.load(stored.chain_der[-1]))
         root_der = root.public_bytes(Encoding.DER) if root is not None else None
-        return Identity(self.keys.open(stored.key_id), stored.chain_der, root_der=root_der)
+        return Identity(key, stored.chain_der, root_der=root_der)
 
 
 def _checked(

@@ -1,5 +1,10 @@
-"""swtpm in a directory of its own, started and stopped by its pid file."""
+"""swtpm in a directory of its own, which never outlives the process that started it.
 
+A shell stands between: it waits on a pipe from us, and when that closes, because we stop or because we were killed, it
+ends swtpm.
+"""
+
+import contextlib
 import os
 import shutil
 import signal
@@ -10,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 START_TIMEOUT_S = 5.0
+KEEPER = '"$@" & swtpm=$!; read _; kill $swtpm 2>/dev/null; wait $swtpm'
 
 
 class SwtpmMissing(Exception):
@@ -25,6 +31,8 @@ class Swtpm:
         self.socket = directory / "swtpm.sock"
         self.control = directory / "swtpm.sock.ctrl"
         self._pid_file = directory / "swtpm.pid"
+        self._errors = directory / "swtpm.err"
+        self._keeper: subprocess.Popen[bytes] | None = None
 
     @staticmethod
     def available() -> bool:
@@ -45,24 +53,36 @@ class Swtpm:
             left_over.unlink(missing_ok=True)
         command = [program, "socket", "--tpm2", "--tpmstate", f"dir={self.state}"]
         command += ["--server", f"type=unixio,path={self.socket}", "--ctrl", f"type=unixio,path={self.control}"]
-        command += ["--flags", "not-need-init,startup-clear", "--pid", f"file={self._pid_file}", "--daemon"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run.returncode != 0:
-            raise SwtpmMissing(f"swtpm did not start: {run.stderr.strip() or run.stdout.strip()}")
-        self._wait(lambda: self.control.exists() and self._pid_file.exists() and self._pid_file.read_text().strip())
+        command += ["--flags", "not-need-init,startup-clear", "--pid", f"file={self._pid_file}"]
+        with self._errors.open("wb") as errors:
+            self._keeper = subprocess.Popen(
+                ["/bin/sh", "-c", KEEPER, "swtpm", *command],
+                stdin=subprocess.PIPE,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+            )
+        try:
+            self._wait(lambda: self.control.exists() and self.pid is not None)
+        except SwtpmMissing:
+            self._dismiss_keeper()
+            raise
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Power off; SIGKILL is a hard power cut."""
         pid = self.pid
-        if pid is None:
-            return
-        try:
-            os.kill(pid, how)
-        except ProcessLookupError:
-            pass
-        else:
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
             self._wait(lambda: not _alive(pid))
+        self._dismiss_keeper()
         self._pid_file.unlink(missing_ok=True)
+
+    def _dismiss_keeper(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None and keeper.stdin is not None:
+            keeper.stdin.close()
+            keeper.wait(START_TIMEOUT_S)
 
     def power_cut(self) -> None:
         """Off without a word and on again."""
@@ -85,7 +105,8 @@ class Swtpm:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not ready():
             if time.monotonic() > deadline:
-                raise SwtpmMissing(f"swtpm in {self.directory} did not come up or go down in {START_TIMEOUT_S} s")
+                said = self._errors.read_text(errors="replace").strip() if self._errors.exists() else ""
+                raise SwtpmMissing(f"swtpm in {self.directory} did not come up or go down: {said or 'it says nothing'}")
             time.sleep(0.005)
 
     def __enter__(self) -> "Swtpm":

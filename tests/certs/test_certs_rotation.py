@@ -85,6 +85,7 @@ def test_install(rotation: Rotation, pki, store, at) -> None:
     identity = rotation.install(pki.issue_secc(rotation.begin(SUBJECT)).decode(), v2g(store), at)
     assert rotation.identity().chain_der == identity.chain_der
     assert len(identity.chain_der) == 3
+    assert identity.root_der == rotation.identity().root_der == pki.v2g_root.der
     assert store.pending(Purpose.SECC) is None
     assert rotation.keys.list() == [identity.key.key_id]
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from certs.errors import KeyFault, KeyUnavailable
 from certs.tpm import Tpm
 from sim.tpm.proxy import Proxy
-from sim.tpm.swtpm import Swtpm, SwtpmMissing
+from sim.tpm.swtpm import Swtpm, SwtpmMissing, _alive
 
 pytestmark = pytest.mark.skipif(not Swtpm.available(), reason="swtpm is not installed")
 
@@ -100,6 +101,29 @@ def test_swtpm_that_cannot_start(directory: Path) -> None:
     directory.joinpath("state").write_text("a file where the state directory belongs")
     with pytest.raises((SwtpmMissing, FileExistsError)):
         Swtpm(directory).start()
+
+
+def test_swtpm_ends_when_its_starter_is_killed(directory: Path) -> None:
+    """A test run or a demo that dies leaves no TPM behind."""
+    command = [sys.executable, "-m", "sim.tpm", "--dir", str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        pid = int((directory / "swtpm.pid").read_text())
+        process.kill()
+    deadline = time.monotonic() + 5
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _alive(pid)
+
+
+def test_what_swtpm_says_when_it_cannot_start(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.tpm.swtpm.START_TIMEOUT_S", 0.5)
+    swtpm = Swtpm(directory)
+    swtpm.socket = directory / ("x" * 200)
+    with pytest.raises(SwtpmMissing, match=r"swtpm in .*: \w+"):
+        swtpm.start()
+    assert swtpm.pid is None or not _alive(swtpm.pid)
 
 
 def test_as_a_process_of_its_own(directory: Path) -> None:
