@@ -1,13 +1,15 @@
 """One TCP or TLS connection: bytes between asyncio's transport and the V2G conversation. Thin on purpose."""
 
 import asyncio
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from secc.ports import EndReason, MessageAnswered, PausedSession, Report, TlsEstablished
-from secc.v2g.conversation import Conversation, Output
+from secc.v2g.conversation import Channel, Conversation, Output
+from secc.v2g.protocol import Protocol
 from secc.v2g.session import Surroundings
-from secc.v2gtp import Frame, PayloadType, V2gtpReader
+from secc.v2gtp import V2gtpReader
 
 
 class Connection(asyncio.Protocol):
@@ -19,12 +21,14 @@ class Connection(asyncio.Protocol):
         surroundings: Callable[[], Surroundings],
         report: Report,
         paused: PausedSession | None,
+        offered: Sequence[Protocol],
         accepted_s: float,
         on_end: Callable[["Connection"], None],
     ) -> None:
         self._surroundings = surroundings
         self._report = report
         self._paused = paused
+        self._offered = offered
         self._accepted_s = accepted_s
         self._on_end = on_end
         self._reader = V2gtpReader()
@@ -50,13 +54,13 @@ class Connection(asyncio.Protocol):
         if tls is not None:
             cipher = tls.cipher()
             self._report(TlsEstablished(tls.version() or "", cipher[0] if cipher else "", now - self._accepted_s))
-        self.conversation = Conversation(tls=tls is not None, now=now, paused=self._paused)
+        self.conversation = Conversation(_channel(tls), now=now, paused=self._paused, offered=self._offered)
         self._arm()
 
     def data_received(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
             now = self._loop.time()
-            self._perform(self._conversation.feed(frame.payload, self._surroundings(), now), now)
+            self._perform(self._conversation.feed(frame, self._surroundings(), now), now)
         if self._reader.fault is not None:
             self.drop(EndReason.PROTOCOL_ERROR, self._reader.fault.value)
 
@@ -95,8 +99,8 @@ class Connection(asyncio.Protocol):
         """Answer first, report after: the vehicle waits for the one, nobody for the other."""
         transport = self._transport
         assert transport is not None
-        for payload in out.payloads:
-            transport.write(Frame(PayloadType.EXI, payload).to_bytes())
+        for frame in out.frames:
+            transport.write(frame.to_bytes())
         for fact in out.facts:
             if isinstance(fact, MessageAnswered):
                 fact = replace(fact, took_s=fact.took_s + self._loop.time() - now)
@@ -114,6 +118,14 @@ class Connection(asyncio.Protocol):
             self._timer = None
         if self._transport is not None and not self._transport.is_closing():
             self._timer = self._loop.call_at(self._conversation.deadline, self._wake)
+
+
+def _channel(tls: ssl.SSLObject | None) -> Channel:
+    """A certificate that is there has been verified: the handshake would have failed otherwise."""
+    if tls is None:
+        return Channel(tls=False)
+    mutual = tls.version() == "TLSv1.3" and bool(tls.getpeercert(binary_form=True))
+    return Channel(tls=True, mutual_tls_13=mutual)
 
 
 def _ignore(_connection: Connection) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from ipaddress import IPv6Address
 
@@ -29,6 +29,8 @@ from secc.ports import (
 )
 from secc.sdp import Endpoints, SdpPolicy
 from secc.sockets import InterfaceError, LinkSockets
+from secc.v2g.protocol import Protocol
+from secc.v2g.protocols import DEFAULT
 from secc.v2g.session import ENTROPY_BYTES, Surroundings
 from secc.v2g.timing import COMMUNICATION_SETUP_TIMEOUT_S
 
@@ -52,6 +54,7 @@ class SeccServer:
         view, certificates, report: see `secc.ports`.
         wall_clock: timezone-aware UTC.
         paused: the session a vehicle may join again, from the last `PausedSession` fact.
+        protocols: what is offered in SupportedAppProtocol, of `secc.v2g.protocols`; the vehicle's priorities decide.
         sockets: where the sockets come from.
     """
 
@@ -67,6 +70,7 @@ class SeccServer:
         report: Report,
         wall_clock: Callable[[], datetime],
         paused: PausedSession | None = None,
+        protocols: Sequence[Protocol] = DEFAULT,
         sockets: LinkSockets | None = None,
     ) -> None:
         self._evse = evse
@@ -77,6 +81,7 @@ class SeccServer:
         self._report_outside = report
         self._wall_clock = wall_clock
         self._paused = paused
+        self._protocols = protocols
         self._sockets = sockets or LinkSockets(interface)
         self._policy = SdpPolicy()
         self._ports = {"tls": 0, "plain": 0}
@@ -203,6 +208,7 @@ class SeccServer:
             surroundings=self._surroundings,
             report=self._report,
             paused=self._paused,
+            offered=self._protocols,
             accepted_s=loop.time(),
             on_end=self._ended,
         )

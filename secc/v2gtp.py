@@ -24,6 +24,14 @@ class PayloadType(IntEnum):
     """Table 10 of ISO 15118-2 and table 12 of ISO 15118-20."""
 
     EXI = 0x8001
+    """SupportedAppProtocol, and all of DIN SPEC 70121 and ISO 15118-2."""
+    COMMON = 0x8002
+    AC = 0x8003
+    DC = 0x8004
+    ACDP = 0x8005
+    WPT = 0x8006
+    SCHEDULE_RENEGOTIATION = 0x8101
+    METERING_CONFIRMATION = 0x8102
     SDP_REQUEST = 0x9000
     SDP_RESPONSE = 0x9001
 
@@ -39,6 +47,9 @@ class V2gtpError(SeccError):
     def __init__(self, fault: V2gtpFault) -> None:
         super().__init__(fault.value)
         self.fault = fault
+
+
+_ON_TCP = frozenset(PayloadType) - {PayloadType.SDP_REQUEST, PayloadType.SDP_RESPONSE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +101,8 @@ class V2gtpReader:
                 break
             payload = bytes(self._buffer[HEADER.size : end])
             del self._buffer[:end]
-            if payload_type == PayloadType.EXI:
-                frames.append(Frame(PayloadType.EXI, payload))
+            if payload_type in _ON_TCP:
+                frames.append(Frame(PayloadType(payload_type), payload))
             else:
                 self.dropped[V2gtpFault.UNKNOWN_TYPE] += 1
         return frames

@@ -12,30 +12,19 @@ from iso15118.shared.messages.app_protocol import (
 from pydantic import ValidationError
 
 from secc.v2g.models import build
+from secc.v2g.protocol import Protocol
 
 REQUEST = "supportedAppProtocolReq"
 RESPONSE = "supportedAppProtocolRes"
 
 
 @dataclass(frozen=True, slots=True)
-class OfferedProtocol:
-    """A protocol this EVSE speaks."""
-
-    namespace: str
-    major: int
-    minor: int
-
-
-ISO_15118_2 = OfferedProtocol("urn:iso:15118:2:2013:MsgDef", 2, 0)
-
-
-@dataclass(frozen=True, slots=True)
 class Negotiated:
     response: SupportedAppProtocolRes
-    protocol: OfferedProtocol | None
+    protocol: Protocol | None
 
 
-def negotiate(document: Mapping[str, object], offered: Sequence[OfferedProtocol]) -> Negotiated:
+def negotiate(document: Mapping[str, object], offered: Sequence[Protocol]) -> Negotiated:
     """The vehicle's first choice among what is offered; 1 is its highest priority.
 
     What the EVSE can't serve is passed over whatever its priority: VW asks an AC station for DIN first.
@@ -51,11 +40,11 @@ def negotiate(document: Mapping[str, object], offered: Sequence[OfferedProtocol]
     return _FAILED
 
 
-def _speaks(protocol: OfferedProtocol, wish: AppProtocol) -> bool:
+def _speaks(protocol: Protocol, wish: AppProtocol) -> bool:
     return (wish.protocol_ns, wish.major_version) == (protocol.namespace, protocol.major)
 
 
-def _accept(wish: AppProtocol, protocol: OfferedProtocol) -> SupportedAppProtocolRes:
+def _accept(wish: AppProtocol, protocol: Protocol) -> SupportedAppProtocolRes:
     exact = wish.minor_version == protocol.minor
     code = ResponseCodeSAP.NEGOTIATION_OK if exact else ResponseCodeSAP.MINOR_DEVIATION
     return build(SupportedAppProtocolRes, ResponseCode=code, SchemaID=wish.schema_id)

@@ -1,4 +1,4 @@
-"""Response codes of ISO 15118-2 table 112, and which fault becomes which."""
+"""A refusal, and which fault becomes which response code of ISO 15118-2 table 112."""
 
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
@@ -8,11 +8,15 @@ from secc.ports import Authorization, ContractFault, PaymentOption, SeccError, S
 class Refused(SeccError):
     """A handler's refusal: the engine answers with this code, in the response asked for, and ends the session."""
 
-    def __init__(self, code: ResponseCode, facts: tuple[SeccFact, ...] = (), detail: str = "") -> None:
-        super().__init__(code.value)
+    def __init__(self, code: str, facts: tuple[SeccFact, ...] = (), detail: str = "") -> None:
+        super().__init__(code)
         self.code = code
         self.facts = facts
         self.detail = detail
+
+
+class NotARequest(SeccError):
+    """The message is none a vehicle may send, so there is no response to answer it with."""
 
 
 CONTRACT_CODES: dict[ContractFault, ResponseCode] = {

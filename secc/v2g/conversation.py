@@ -1,4 +1,4 @@
-"""One V2G connection as a pure machine: payloads and time in, payloads and facts out.
+"""One V2G connection as a pure machine: frames and time in, frames and facts out.
 
 It knows nothing of sockets and asks for nothing: each call is given the `Surroundings` as they are. A request whose
 answer must wait is held, and asked again at every `tick`; what the vehicle sends meanwhile waits in line.
@@ -9,20 +9,25 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from iso15118.shared.messages.iso15118_2.body import BodyBase
-
 from secc.exi import ExiError, Namespace, decode, encode
-from secc.ports import DcTarget, EndReason, MessageAnswered, PausedSession, PowerWanted, SeccFact, V2GEnded
-from secc.v2g import app_protocol
-from secc.v2g.app_protocol import ISO_15118_2, OfferedProtocol
-from secc.v2g.iso2.protocol import respond
-from secc.v2g.iso2.reading import NotARequest, read
-from secc.v2g.session import Answer, Passed, Request, Session, State, Surroundings
+from secc.ports import (
+    DcTarget,
+    EndReason,
+    MessageAnswered,
+    PausedSession,
+    PowerWanted,
+    SeccFact,
+    StationView,
+    V2GEnded,
+)
+from secc.v2g import app_protocol, protocols
+from secc.v2g.codes import NotARequest
+from secc.v2g.protocol import Protocol
+from secc.v2g.session import Answer, Request, Session, State, Surroundings
 from secc.v2g.timing import CLOSE_TIMEOUT_S, RECHECK_S, SEQUENCE_TIMEOUT_S
+from secc.v2gtp import Frame, PayloadType
 
 log = logging.getLogger(__name__)
-
-NO_SESSION_ID = "00" * 8
 
 # A vehicle waits for each response, so even one message ahead is unusual.
 MAX_WAITING = 4
@@ -32,28 +37,40 @@ MAX_WAITING = 4
 class Output:
     """What a call brought forth, in order. `close` asks the driver to close the connection now."""
 
-    payloads: list[bytes] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
     facts: list[SeccFact] = field(default_factory=list)
     close: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What the conversation runs over."""
+
+    tls: bool
+    mutual_tls_13: bool = False
+    """TLS 1.3, and the vehicle has shown a certificate that leads to a root we hold."""
+
+
 class Conversation:
-    """`feed` payloads, `tick` at `deadline` and whenever the station changes, `lose` when the connection is gone."""
+    """`feed` frames, `tick` at `deadline` and whenever the station changes, `lose` when the connection is gone."""
 
     def __init__(
         self,
+        channel: Channel,
         *,
-        tls: bool,
         now: float,
         paused: PausedSession | None = None,
-        offered: Sequence[OfferedProtocol] = (ISO_15118_2,),
+        offered: Sequence[Protocol] = protocols.DEFAULT,
     ) -> None:
-        self.session = Session(tls=tls, paused=paused)
+        self.session = Session(tls=channel.tls, paused=paused)
+        self.stepped_over = 0
+        """Frames of a payload type that the protocol does not know."""
+        self._channel = channel
         self._offered = offered
-        self._negotiated = False
+        self._protocol: Protocol | None = None
         self._held: Request | None = None
         self._retry_s = 0.0
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[Frame] = deque()
         self._expires_s = now + SEQUENCE_TIMEOUT_S
         self._ended = False
 
@@ -72,12 +89,12 @@ class Conversation:
         """When `tick` must be called at the latest."""
         return self._retry_s if self._held else self._expires_s
 
-    def feed(self, payload: bytes, around: Surroundings, now: float) -> Output:
-        """One V2GTP payload. After the end it is ignored."""
+    def feed(self, frame: Frame, around: Surroundings, now: float) -> Output:
+        """One V2GTP frame. After the end it is ignored."""
         out = Output()
         if self._ended:
             return out
-        self._waiting.append(payload)
+        self._waiting.append(frame)
         if len(self._waiting) > MAX_WAITING:
             self._end(EndReason.PROTOCOL_ERROR, "vehicle does not wait for responses", now, out)
         self._work(around, now, out)
@@ -107,30 +124,47 @@ class Conversation:
         while self._waiting and self._held is None and not self._ended:
             self._take(self._waiting.popleft(), around, now, out)
 
-    def _take(self, payload: bytes, around: Surroundings, now: float, out: Output) -> None:
+    def _take(self, frame: Frame, around: Surroundings, now: float, out: Output) -> None:
         try:
-            if not self._negotiated:
-                self._negotiate(payload, now, out)
+            if self._protocol is None:
+                self._negotiate(frame, around.view, now, out)
                 return
-            request = read(decode(Namespace.ISO_2, payload), payload, now)
+            request = self._protocol.read(frame, now)
         except (ExiError, NotARequest) as error:
             self._end(EndReason.PROTOCOL_ERROR, str(error), now, out)
             return
+        if request is None:
+            self.stepped_over += 1
+            return
         self._ask(request, around, now, out)
 
-    def _negotiate(self, payload: bytes, now: float, out: Output) -> None:
-        result = app_protocol.negotiate(decode(Namespace.SAP, payload), self._offered)
+    def _negotiate(self, frame: Frame, view: StationView, now: float, out: Output) -> None:
+        if frame.payload_type is not PayloadType.EXI:
+            self.stepped_over += 1
+            return
+        possible = [protocol for protocol in self._offered if self._may_speak(protocol, view)]
+        result = app_protocol.negotiate(decode(Namespace.SAP, frame.payload), possible)
         elements = result.response.dict(by_alias=True, exclude_none=True)
-        out.payloads.append(encode(Namespace.SAP, {app_protocol.RESPONSE: elements}))
+        out.frames.append(Frame(PayloadType.EXI, encode(Namespace.SAP, {app_protocol.RESPONSE: elements})))
         code = result.response.response_code.value
         out.facts.append(MessageAnswered("", app_protocol.REQUEST, code, 0.0))
         self._expires_s = now + SEQUENCE_TIMEOUT_S
-        self._negotiated = True
         if result.protocol is None:
             self._end(EndReason.REFUSED, code, now, out)
+            return
+        self._protocol = result.protocol
+        self.session = result.protocol.begin(self._channel.tls, self.session.paused)
+
+    def _may_speak(self, protocol: Protocol, view: StationView) -> bool:
+        return protocol.serves(view) and (self._channel.mutual_tls_13 or not protocol.only_mutual_tls_13)
+
+    @property
+    def _spoken(self) -> Protocol:
+        assert self._protocol is not None
+        return self._protocol
 
     def _ask(self, request: Request, around: Surroundings, now: float, out: Output) -> None:
-        answer = respond(request, self.session, around, now)
+        answer = self._spoken.respond(request, self.session, around, now)
         self.session = answer.session
         out.facts += answer.facts
         if answer.response is None:
@@ -138,27 +172,17 @@ class Conversation:
             self._retry_s = min(answer.retry_s, now + RECHECK_S)
             return
         self._held = None
-        self._send(request, answer, now, out)
+        self._send(request, answer, around, now, out)
 
-    def _send(self, request: Request, answer: Answer, now: float, out: Output) -> None:
-        octets, code = self._octets(request, answer.response)
-        out.payloads.append(octets)
+    def _send(self, request: Request, answer: Answer, around: Surroundings, now: float, out: Output) -> None:
+        assert answer.response is not None
+        frame, code = self._spoken.write(request, answer.response, self.session, around)
+        out.frames.append(frame)
         out.facts.append(MessageAnswered(self.session.session_id, request.name, code, now - request.arrived_s))
-        self._expires_s = now + SEQUENCE_TIMEOUT_S
+        self._expires_s = now + self._spoken.sequence_timeout_s(self.session)
         if self.session.state is State.ENDED:
             detail = f"{request.name}: {code}" + (f" ({answer.detail})" if answer.detail else "")
             self._end(self.session.end or EndReason.REFUSED, detail, now, out)
-
-    def _octets(self, request: Request, response: BodyBase | Passed | None) -> tuple[bytes, str]:
-        """The message on the wire and its response code."""
-        assert response is not None
-        if isinstance(response, Passed):
-            return response.octets, response.code.value
-        elements = response.dict(by_alias=True, exclude_none=True)
-        session_id = self.session.session_id or NO_SESSION_ID
-        name = request.name.removesuffix("Req") + "Res"
-        message = {"Header": {"SessionID": bytes.fromhex(session_id)}, "Body": {name: elements}}
-        return encode(Namespace.ISO_2, {"V2G_Message": message}), str(elements["ResponseCode"].value)
 
     def _end(self, reason: EndReason, detail: str, now: float, out: Output) -> None:
         """Whatever ends a session takes the power back first."""

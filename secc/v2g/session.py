@@ -8,7 +8,6 @@ from decimal import Decimal
 from enum import Enum
 
 from iso15118.shared.messages.iso15118_2.body import BodyBase
-from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
 from secc.ports import (
     CertificateAction,
@@ -21,28 +20,35 @@ from secc.ports import (
     SeccFact,
     StationView,
 )
+from secc.v2gtp import PayloadType
 
 SESSION_ID_BYTES = 8
+NO_SESSION_ID = "00" * SESSION_ID_BYTES
 CHALLENGE_BYTES = 16
 ENTROPY_BYTES = SESSION_ID_BYTES + CHALLENGE_BYTES
 
 
 class State(Enum):
-    """What the SECC waits for, by ISO 15118-2 clause 8.8.4."""
+    """What the SECC waits for, named for the request it waits for most."""
 
     SESSION_SETUP = "SessionSetup"
+    AUTHORIZATION_SETUP = "AuthorizationSetup"
     SERVICE_DISCOVERY = "ServiceDiscovery"
+    SERVICE_DETAIL = "ServiceDetail"
     SERVICE_SELECTION = "ServiceSelection"
     PAYMENT_DETAILS = "PaymentDetails"
     AUTHORIZATION = "Authorization"
     CHARGE_PARAMETER_DISCOVERY = "ChargeParameterDiscovery"
+    SCHEDULE_EXCHANGE = "ScheduleExchange"
     CABLE_CHECK = "CableCheck"
     PRE_CHARGE = "PreCharge"
     POWER_DELIVERY = "PowerDelivery"
     CHARGING = "Charging"
-    """AC."""
+    """AC, in ISO 15118-2."""
     CURRENT_DEMAND = "CurrentDemand"
-    """DC."""
+    """DC, in DIN SPEC 70121 and ISO 15118-2."""
+    AC_CHARGE_LOOP = "AC_ChargeLoop"
+    DC_CHARGE_LOOP = "DC_ChargeLoop"
     METERING_RECEIPT = "MeteringReceipt"
     SESSION_STOP = "SessionStop"
     ENDED = "Ended"
@@ -144,7 +150,12 @@ class Request:
     octets: bytes
     """The message as it arrived, for who reads it instead of us."""
     arrived_s: float
-    fault: ResponseCode | None = None
+    fault: str | None = None
+    payload_type: PayloadType = PayloadType.EXI
+
+    @property
+    def response_name(self) -> str:
+        return self.name.removesuffix("Req") + "Res"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +183,20 @@ class Passed:
     """A response somebody else made, to be sent as it is."""
 
     octets: bytes
-    code: ResponseCode
+    code: str
+
+
+Elements = Mapping[str, object]
+
+Response = BodyBase | Elements | Passed
+"""A model, or decoded elements where the package has none that follows the schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a handler made of a request. A response of None means "not yet": ask again when the station has changed."""
 
-    response: BodyBase | Passed | None
+    response: Response | None
     session: Session
     facts: tuple[SeccFact, ...] = ()
     retry_s: float = 0.0

@@ -24,9 +24,10 @@ from statistics import median
 from secc.connection import Connection
 from secc.exi import Namespace, decode
 from secc.ports import Authorization, SeccFact
-from secc.v2g.conversation import Conversation
+from secc.v2g.conversation import Channel, Conversation
 from secc.v2g.iso2.protocol import respond
 from secc.v2g.iso2.reading import read
+from secc.v2g.protocols import DEFAULT
 from secc.v2g.session import Session, Surroundings
 from secc.v2gtp import HEADER, Frame, PayloadType
 from tests.secc.support import (
@@ -89,14 +90,14 @@ def measure_handlers(script: list[tuple[str, bytes]], times: Times) -> None:
 
 
 def measure_engine(script: list[tuple[str, bytes]], times: Times) -> None:
-    conversation, around = Conversation(tls=True, now=0.0), station()
+    conversation, around = Conversation(Channel(tls=True), now=0.0), station()
     for name, octets in [("supportedAppProtocolReq", app_protocol_req(ISO_2_WISH)), *script]:
         started = time.perf_counter()
-        out = conversation.feed(octets, around, 0.0)
+        out = conversation.feed(Frame(PayloadType.EXI, octets), around, 0.0)
         if conversation.holding:
             out = conversation.tick(around, 0.0)
         times[name].append(time.perf_counter() - started)
-        assert len(out.payloads) == 1, (name, out)
+        assert len(out.frames) == 1, (name, out)
 
 
 async def measure_wire(script: list[tuple[str, bytes]], times: Times) -> None:
@@ -104,7 +105,12 @@ async def measure_wire(script: list[tuple[str, bytes]], times: Times) -> None:
     around, facts = station(), list[SeccFact]()
     loop = asyncio.get_running_loop()
     connection = Connection(
-        surroundings=lambda: around, report=facts.append, paused=None, accepted_s=0.0, on_end=lambda _: None
+        surroundings=lambda: around,
+        report=facts.append,
+        paused=None,
+        offered=DEFAULT,
+        accepted_s=0.0,
+        on_end=lambda _: None,
     )
     transport, _ = await loop.connect_accepted_socket(lambda: connection, ours)
     reader, writer = await asyncio.open_connection(sock=theirs)
@@ -141,9 +147,9 @@ def rss_with(sessions: int, script: list[tuple[str, bytes]]) -> float:
     """Resident memory with so many sessions in the charge loop at once."""
     kept = []
     for _ in range(sessions):
-        conversation, around = Conversation(tls=True, now=0.0), station()
+        conversation, around = Conversation(Channel(tls=True), now=0.0), station()
         for octets in (app_protocol_req(ISO_2_WISH), *(octets for _, octets in script[:10])):
-            conversation.feed(octets, around, 0.0)
+            conversation.feed(Frame(PayloadType.EXI, octets), around, 0.0)
             conversation.tick(around, 0.0)
         kept.append(conversation)
     gc.collect()

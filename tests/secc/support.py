@@ -26,8 +26,9 @@ from secc.ports import (
     StopReason,
     V2GEnded,
 )
-from secc.v2g.conversation import Conversation, Output
+from secc.v2g.conversation import Channel, Conversation, Output
 from secc.v2g.session import State, Surroundings
+from secc.v2gtp import Frame, PayloadType
 
 EMAID = "DEEVSC123456789"
 EVCC_ID = bytes.fromhex("020000000001")
@@ -202,7 +203,7 @@ class Talk:
         self.now = 1000.0
         self.view = view
         self.certificates = certificates or StubCertificates()
-        self.conversation = Conversation(tls=tls, now=self.now, paused=paused)
+        self.conversation = Conversation(Channel(tls), now=self.now, paused=paused)
         self.facts: list[SeccFact] = []
         self.closed = False
         self.session_id = "00" * 8
@@ -221,10 +222,10 @@ class Talk:
     def take(self, out: Output) -> list[bytes]:
         self.facts += out.facts
         self.closed = self.closed or out.close
-        return out.payloads
+        return [frame.payload for frame in out.frames]
 
     def send(self, payload: bytes) -> list[bytes]:
-        return self.take(self.conversation.feed(payload, self.around(), self.now))
+        return self.take(self.conversation.feed(Frame(PayloadType.EXI, payload), self.around(), self.now))
 
     def tick(self) -> list[bytes]:
         return self.take(self.conversation.tick(self.around(), self.now))

@@ -45,7 +45,7 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
 def _pass(request: Request, session: Session, octets: bytes) -> Answer:
     passed = _checked(request.name.removesuffix("Req") + "Res", session.session_id, octets)
     after = replace(session, certificate_request_id="")
-    if passed.code.value.startswith("FAILED"):
+    if passed.code.startswith("FAILED"):
         return Answer(passed, replace(after, state=State.ENDED, end=EndReason.REFUSED), detail="by the operator")
     return Answer(passed, after)
 
@@ -62,4 +62,4 @@ def _checked(name: str, session_id: str, octets: bytes) -> Passed:
             octets = encode(Namespace.ISO_2, {"V2G_Message": {**message, "Header": header}})
     except (ExiError, KeyError) as error:
         raise Refused(ResponseCode.FAILED, detail=f"the operator's answer is no {name}") from error
-    return Passed(octets, code)
+    return Passed(octets, code.value)

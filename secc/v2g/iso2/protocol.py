@@ -89,7 +89,7 @@ def respond(request: Request, session: Session, around: Surroundings, now: float
         _admit(request, session, around)
         return HANDLERS[request.name](request, session, around, now)
     except Refused as refusal:
-        response = failed(request, session, around, refusal.code)
+        response = failed(request, session, around, ResponseCode(refusal.code))
         after = replace(session, state=State.ENDED, end=EndReason.REFUSED)
         return Answer(response, after, refusal.facts, detail=refusal.detail)
 

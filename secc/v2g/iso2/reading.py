@@ -9,7 +9,7 @@ from iso15118.shared.messages.iso15118_2.body import BodyBase
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 from pydantic import ValidationError
 
-from secc.ports import SeccError
+from secc.v2g.codes import NotARequest
 from secc.v2g.iso2.failures import REQUESTS
 from secc.v2g.iso2.tolerance import repaired
 from secc.v2g.session import Request
@@ -19,10 +19,6 @@ _HEX_ELEMENTS = {"SessionSetupReq": "EVCCID", "MeteringReceiptReq": "SessionID"}
 
 # These pass to the operator unread; the model of the latter is not what its XSD says (eMAID).
 _UNREAD = {"CertificateInstallationReq", "CertificateUpdateReq"}
-
-
-class NotARequest(SeccError):
-    """The message is none a vehicle may send, so there is no response to answer it with."""
 
 
 def read(document: Mapping[str, object], octets: bytes, arrived_s: float) -> Request:

@@ -1,12 +1,20 @@
 """SupportedAppProtocol: what is chosen, and what is not."""
 
+from dataclasses import replace
+
 import pytest
 
 from secc.ports import EndReason, V2GEnded
-from secc.v2g.app_protocol import ISO_15118_2, OfferedProtocol, negotiate
+from secc.v2g.app_protocol import negotiate
+from secc.v2g.iso2.wire import ISO_15118_2
+from secc.v2g.protocol import Protocol
 from tests.secc.support import DIN_WISH, ISO_2_WISH, Talk
 
 ISO_2 = ISO_15118_2.namespace
+
+
+def _named(namespace: str) -> Protocol:
+    return replace(ISO_15118_2, namespace=namespace, major=1)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +37,7 @@ def test_negotiation(wishes: list, code: str, schema: int | None) -> None:
 
 
 def test_the_vehicle_s_priority_decides_among_what_is_offered() -> None:
-    first, second = OfferedProtocol("urn:one", 1, 0), OfferedProtocol("urn:two", 1, 0)
+    first, second = _named("urn:one"), _named("urn:two")
     version = {"VersionNumberMajor": 1, "VersionNumberMinor": 0}
     wishes = [
         {"ProtocolNamespace": "urn:two", **version, "SchemaID": 7, "Priority": 1},
