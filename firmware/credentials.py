@@ -31,6 +31,7 @@ class Credentials:
         self.keys = TpmKeyStore(self.tpm)
         self.store = CertificateStore(config.station.state_dir / "certs")
         taken = take_over(self.tpm, self.store)
+        self.chip = taken.chip
         log.info("TPM: %s", taken.chip)
         self._profile = SecurityProfile(config.csms.security_profile)
 

@@ -16,6 +16,7 @@ from firmware.effects import Effect
 from firmware.facts import Fact, LimitSource, LocalLimit
 from firmware.ports import Operator, SeccControl
 from firmware.session import Session
+from firmware.state import State
 from hal.faults import severity_of
 from hal.ports import (
     BoardFault,
@@ -116,6 +117,15 @@ class Evse:
     @property
     def in_transaction(self) -> bool:
         return self._session.state.transaction_open
+
+    @property
+    def state(self) -> State:
+        """Where the session stands: to be read, not to be changed."""
+        return self._session.state
+
+    @property
+    def settings(self) -> config.Evse:
+        return self._settings
 
     async def run(self) -> None:
         """Feed the session until cancelled. Raises Overrun, or whatever a defect of ours raises."""

@@ -27,11 +27,11 @@ def log_line(seen: Observation) -> None:
 
 def _line(seen: Observation) -> str:
     ids = f"v2g={seen.v2g_session_id or '-'} tx={seen.transaction_id or '-'}"
-    said = " ".join(f"{name}={value}" for name, value in _fields(seen.fact))
+    said = " ".join(f"{name}={value}" for name, value in fields_of(seen.fact))
     return f"evse.{seen.evse} {ids} {type(seen.fact).__name__} {said}".rstrip()
 
 
-def _fields(fact: object) -> Iterator[tuple[str, object]]:
+def fields_of(fact: object) -> Iterator[tuple[str, object]]:
     """A fact's fields for a reader: no monotonic time, no certificates, enumerations by value."""
     assert dataclasses.is_dataclass(fact)
     for item in dataclasses.fields(fact):
@@ -39,7 +39,7 @@ def _fields(fact: object) -> Iterator[tuple[str, object]]:
         if item.name == "at_s" or value in ("", None):
             continue
         if dataclasses.is_dataclass(value):
-            yield from ((name, inner) for name, inner in _fields(value) if name not in ("chain_pem", "ocsp"))
+            yield from ((name, inner) for name, inner in fields_of(value) if name not in ("chain_pem", "ocsp"))
         else:
             yield item.name, _plain(value)
 
@@ -75,7 +75,7 @@ class EventFile:
             "v2g_session_id": seen.v2g_session_id,
             "transaction_id": seen.transaction_id,
             "event": type(seen.fact).__name__,
-            **dict(_fields(seen.fact)),
+            **dict(fields_of(seen.fact)),
         }
         try:
             self._file.write(json.dumps(line).encode() + b"\n")
