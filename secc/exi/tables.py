@@ -66,6 +66,7 @@ class _Numbering:
         self._numbers: dict[tuple[int, bool], int] = {}
         self._waiting: list[tuple[State, bool]] = []
         self._values: dict[tuple[int, bool], tuple[ValueType, ValueRow]] = {}
+        self._rows: dict[int, tuple[tuple[ProductionRow, ...], Mapping[str, int] | None]] = {}
         self._no_value = self._value(TEXT, False)
 
     def number(self, state: State, after_value: bool = False) -> int:
@@ -82,9 +83,12 @@ class _Numbering:
         return tuple(rows)
 
     def _state(self, state: State, after_value: bool) -> StateRow:
-        productions = state.productions()
-        width = max(len(productions) - 1 + state.escapes, 0).bit_length() + after_value
-        return width, (1 << width) - 1, tuple(map(self._production, productions)), _codes(productions)
+        if id(state) not in self._rows:
+            productions = state.productions()
+            self._rows[id(state)] = tuple(map(self._production, productions)), _codes(productions)
+        rows, codes = self._rows[id(state)]
+        width = max(len(rows) - 1 + state.escapes, 0).bit_length() + after_value
+        return width, (1 << width) - 1, rows, codes
 
     def _production(self, production: Production) -> ProductionRow:
         content = production.content

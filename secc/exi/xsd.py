@@ -18,10 +18,22 @@ from secc.exi.namespaces import ROOT_SCHEMA, Namespace
 
 XS = "{http://www.w3.org/2001/XMLSchema}"
 MAX_SCHEMA_BYTES = 1 << 18
-_REFERENCES = ("type", "ref", "base", "substitutionGroup")
+_IMPORT = XS + "import"
+_REFERENCES = {"type", "ref", "base", "substitutionGroup"}
+_FORMS = {XS + "element": "elementFormDefault", XS + "attribute": "attributeFormDefault"}
 
 # (local name, namespace): this order is the order in which EXI sorts names.
 QName: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One XSD. declarations: its element declarations, local ones too. attributes: names of its attributes."""
+
+    root: Element
+    imports: list[Path]
+    declarations: list[Element]
+    attributes: set[QName]
 
 
 @dataclass(slots=True)
@@ -38,21 +50,18 @@ class Schema:
     declarations: list[Element] = field(default_factory=list)
     attributes: set[QName] = field(default_factory=set)
 
-    def add(self, document: Element) -> None:
-        for node in document:
+    def add(self, document: Document) -> None:
+        target = document.root.attrib["targetNamespace"]
+        for node in document.root:
             if node.tag == XS + "element":
                 name = node.attrib["qname"]
                 self.elements[name] = node
                 if head := node.get("substitutionGroup"):
                     self.substitutes.setdefault(head, []).append(name)
             elif node.tag in (XS + "complexType", XS + "simpleType"):
-                self.types[f"{{{document.attrib['targetNamespace']}}}{node.attrib['name']}"] = node
-        for node in document.iter():
-            if "qname" in node.attrib:
-                if node.tag == XS + "element":
-                    self.declarations.append(node)
-                else:
-                    self.attributes.add(split(node.attrib["qname"]))
+                self.types[f"{{{target}}}{node.attrib['name']}"] = node
+        self.declarations += document.declarations
+        self.attributes |= document.attributes
 
 
 def split(name: str) -> QName:
@@ -78,31 +87,34 @@ def read(namespace: Namespace) -> Schema:
     seen = set(waiting)
     while waiting:
         path = waiting.pop()
-        document, imports = _document(path)
+        document = _document(path)
         schema.add(document)
-        fresh = [found for found in imports if found not in seen]
+        fresh = [found for found in document.imports if found not in seen]
         seen.update(fresh)
         waiting.extend(fresh)
     return schema
 
 
 @cache
-def _document(path: Path) -> tuple[Element, list[Path]]:
+def _document(path: Path) -> Document:
     root, prefixes = _parse(path)
     target = root.attrib["targetNamespace"]
-    qualified = {kind: root.get(f"{kind}FormDefault") == "qualified" for kind in ("element", "attribute")}
-    toplevel = {id(node) for node in root}
+    toplevel = set(root)
+    document = Document(root, [_located(path, node.attrib["schemaLocation"]) for node in root.iter(_IMPORT)], [], set())
     for node in root.iter():
-        for key in _REFERENCES:
-            if (reference := node.get(key)) is not None:
-                prefix, _, local = reference.rpartition(":")
-                node.set(key, f"{{{prefixes.get(prefix, '')}}}{local}")
-        if "name" in node.attrib and node.tag in (XS + "element", XS + "attribute"):
-            kind = node.tag.removeprefix(XS)
-            in_target = id(node) in toplevel or qualified[kind]
-            node.set("qname", f"{{{target if in_target else ''}}}{node.attrib['name']}")
-    imports = [_located(path, node.attrib["schemaLocation"]) for node in root.findall(XS + "import")]
-    return root, imports
+        attributes = node.attrib
+        for key in _REFERENCES & attributes.keys():
+            prefix, _, local = attributes[key].rpartition(":")
+            attributes[key] = f"{{{prefixes.get(prefix, '')}}}{local}"
+        form = _FORMS.get(node.tag)
+        if form is not None and "name" in attributes:
+            in_target = node in toplevel or root.get(form) == "qualified"
+            name = attributes["qname"] = f"{{{target if in_target else ''}}}{attributes['name']}"
+            if node.tag == XS + "element":
+                document.declarations.append(node)
+            else:
+                document.attributes.add(split(name))
+    return document
 
 
 class _Builder(TreeBuilder):
