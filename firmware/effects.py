@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hal.ports import BoardFault
 from ocpp_client.ports import ChargingState, ConnectorStatus, IdToken, StoppedReason, TriggerReason
-from secc.ports import Contract, ContractRefused, V2GEnded
+from secc.ports import CertificateRequested, Contract, ContractRefused, V2GEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,13 @@ class Authorize:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchCertificate:
+    """Pass a vehicle's certificate request to the CSMS."""
+
+    request: CertificateRequested
+
+
+@dataclass(frozen=True, slots=True)
 class StartTransaction:
     trigger_reason: TriggerReason
     charging_state: ChargingState
@@ -124,6 +131,7 @@ Effect = (
     | OpenSecc
     | CloseSecc
     | Authorize
+    | FetchCertificate
     | StartTransaction
     | UpdateTransaction
     | EndTransaction

@@ -230,6 +230,8 @@ class Evse:
                 secc.close()
             case effects.Authorize(token, contract):
                 operator.authorize(self.number, token, contract)
+            case effects.FetchCertificate(request):
+                operator.fetch_certificate(self.number, request)
             case effects.StartTransaction(trigger, state, token, remote_start_id):
                 v2g = self._session.state.v2g_session_id
                 operator.start_transaction(self.number, trigger, state, token, self._meter(), v2g, remote_start_id)
@@ -285,6 +287,8 @@ class Evse:
             limit_a=state.limits.offer_a,
             board_limit_a=state.limits.board_a or 0.0,
             authorization=state.authorization,
+            offers_certificates=settings.accepts_contract,
+            certificate_answer=state.certificate_answer,
             authorization_of=self._session.contract,
             contactor_closed=state.contactor is Contactor.CLOSED,
             rcd_tripped=Fault.RESIDUAL_CURRENT in state.faults,

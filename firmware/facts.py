@@ -5,7 +5,7 @@ from enum import Enum
 
 from hal.ports import HalFact
 from ocpp_client.ports import AuthorizeAnswer, CsmsFact, IdToken
-from secc.ports import SeccFact
+from secc.ports import CertificateAnswer, SeccFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +40,4 @@ class LocalLimit:
     limit_a: float | None
 
 
-Fact = HalFact | SeccFact | CsmsFact | AuthorizationAnswered | TransactionOpened | LocalLimit
+Fact = HalFact | SeccFact | CsmsFact | AuthorizationAnswered | TransactionOpened | CertificateAnswer | LocalLimit

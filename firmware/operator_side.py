@@ -27,7 +27,7 @@ from ocpp_client.ports import (
     TriggerReason,
 )
 from ocpp_client.station import OcppStation
-from secc.ports import Contract, ContractRefused, PausedSession, V2GEnded
+from secc.ports import CertificateAnswer, CertificateRequested, Contract, ContractRefused, PausedSession, V2GEnded
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,13 @@ class OperatorSide:
             ]
             answer = await self._station.authorize(token, contract.chain_pem, ocsp)
         self._report(evse)(AuthorizationAnswered(token, answer))
+
+    def fetch_certificate(self, evse: EvseId, request: CertificateRequested) -> None:
+        self._loop.submit(self._fetch(evse, request))
+
+    async def _fetch(self, evse: EvseId, request: CertificateRequested) -> None:
+        octets = await self._station.ev_certificate(request.schema, request.action.value, request.exi_request)
+        self._report(evse)(CertificateAnswer(request.request_id, octets))
 
     def start_transaction(
         self,

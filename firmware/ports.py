@@ -14,7 +14,7 @@ from ocpp_client.ports import (
     StoppedReason,
     TriggerReason,
 )
-from secc.ports import Contract, ContractRefused, PausedSession, V2GEnded
+from secc.ports import CertificateRequested, Contract, ContractRefused, PausedSession, V2GEnded
 
 
 class SeccControl(Protocol):
@@ -38,6 +38,10 @@ class Operator(Protocol):
 
     def authorize(self, evse: EvseId, token: IdToken, contract: Contract | None) -> None:
         """Answers with AuthorizationAnswered."""
+        ...
+
+    def fetch_certificate(self, evse: EvseId, request: CertificateRequested) -> None:
+        """Answers with secc.ports.CertificateAnswer."""
         ...
 
     def start_transaction(

@@ -322,6 +322,12 @@ class Session:
     def _contract_refused(self, fact: secc.ContractRefused) -> Iterable[Effect]:
         yield effects.ReportProblem(fact)
 
+    def _certificate_requested(self, fact: secc.CertificateRequested) -> Iterable[Effect]:
+        yield effects.FetchCertificate(fact)
+
+    def _certificate_answered(self, fact: secc.CertificateAnswer) -> None:
+        self.state.certificate_answer = fact
+
     def _power_wanted(self, fact: secc.PowerWanted) -> None:
         self.state.power_wanted = fact.wanted
 
@@ -454,6 +460,8 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     secc.PaymentSelected: Session._payment_selected,
     secc.ContractPresented: Session._contract_presented,
     secc.ContractRefused: Session._contract_refused,
+    secc.CertificateRequested: Session._certificate_requested,
+    secc.CertificateAnswer: Session._certificate_answered,
     secc.PowerWanted: Session._power_wanted,
     secc.V2GEnded: Session._v2g_ended,
     ocpp.RemoteStart: Session._remote_start,

@@ -6,7 +6,7 @@ from enum import Enum
 from firmware.limits import Limits
 from hal.ports import Contactor, Fault, Severity
 from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TriggerReason
-from secc.ports import Authorization, PaymentOption
+from secc.ports import Authorization, CertificateAnswer, PaymentOption
 
 
 class Hlc(Enum):
@@ -44,6 +44,7 @@ class State:
     ev_mac: bytes | None = None
     v2g_session_id: str = ""
     payment: PaymentOption | None = None
+    certificate_answer: CertificateAnswer | None = None
     power_wanted: bool = False
     """Between PowerDelivery Start and Stop."""
 

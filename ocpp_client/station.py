@@ -27,6 +27,7 @@ from ocpp_client.config import OcppConfig
 from ocpp_client.connection import Dialogue, Rules, payload_of
 from ocpp_client.device_actions import DeviceActions
 from ocpp_client.device_model import DeviceModel
+from ocpp_client.ev_certificates import ev_certificate
 from ocpp_client.link import BackOff, Endpoint
 from ocpp_client.log_actions import LogActions
 from ocpp_client.metering import ReadingContext
@@ -266,6 +267,10 @@ class OcppStation:
         starter = self._authorizer.cache.find(state.id_token, self.clock.now())
         master = self.model.text("AuthCtrlr", "MasterPassGroupId")
         return answer.group_id == master or (starter is not None and answer.group_id == starter.group_id)
+
+    async def ev_certificate(self, schema: str, action: str, exi_request: bytes) -> bytes | None:
+        """Ask for a vehicle's contract certificate (M01, M02): the EXI response, or None."""
+        return await ev_certificate(self._dialogue.request, schema, action, exi_request)
 
     # --- What firmware tells: transactions ---
 
