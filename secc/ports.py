@@ -66,6 +66,9 @@ class DcView:
     """Of the `CableCheckWanted` that is running or has run."""
     cable_check: Insulation = Insulation.UNKNOWN
     """Its result; UNKNOWN while it runs."""
+    max_discharge_current_a: float = 0.0
+    """What the output can take back from a vehicle; 0: it can't."""
+    max_discharge_power_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,11 @@ class StationView:
     """The eMAID that `authorization` is about; empty if it is about whoever is plugged in, as after a card swipe."""
     dc: DcView | None = None
     """Of a DC station; None at an AC station."""
+    discharge_limit_a: float = 0.0
+    """AC: what a vehicle may feed back per phase now; 0: nothing, and bidirectional charging is not offered."""
+    discharge_a: float = 0.0
+    """AC: what a bidirectional vehicle under dynamic control shall feed back per phase now; 0: it charges."""
+    nominal_frequency_hz: float = 50.0
 
 
 class ContractFault(StrEnum):
@@ -162,7 +170,10 @@ class Certificates(Protocol):
         ...
 
     def verify_signature(self, leaf_der: bytes, data: bytes, signature: bytes) -> bool:
-        """ECDSA with SHA-256 over `data`; `signature` is r followed by s, 32 bytes each."""
+        """ECDSA over `data` by the leaf's key; `signature` is r followed by s, each as long as the curve's field.
+
+        P-256 goes with SHA-256 and 64 bytes, P-521 with SHA-512 and 132 bytes.
+        """
         ...
 
 
@@ -264,7 +275,10 @@ class CableCheckWanted:
 
 @dataclass(frozen=True, slots=True)
 class DcTarget:
-    """What the vehicle asks the output for, within the station's limits. Both 0: nothing any more."""
+    """What the vehicle asks the output for, within the station's limits. Both 0: nothing any more.
+
+    A negative current flows out of the vehicle; never seen unless the `DcView` allows it.
+    """
 
     voltage_v: float
     current_a: float

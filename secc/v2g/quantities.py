@@ -1,11 +1,12 @@
-"""PhysicalValueType of ISO 15118-2: a 16 bit value and a power of ten from -3 to 3."""
+"""PhysicalValueType and RationalNumberType: a 16 bit value and a power of ten."""
 
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import TypedDict
 
 MIN_MULTIPLIER = -3
 MAX_MULTIPLIER = 3
 MAX_VALUE = 32767
+MAX_EXPONENT = 9
 
 
 class PhysicalValue(TypedDict):
@@ -31,6 +32,27 @@ def _without_trailing_zeros(digits: int, multiplier: int, unit: str) -> Physical
     while multiplier < 0 and digits % 10 == 0:
         digits, multiplier = digits // 10, multiplier + 1
     return {"Multiplier": multiplier, "Unit": unit, "Value": digits}
+
+
+class RationalNumber(TypedDict):
+    """Of ISO 15118-20."""
+
+    Exponent: int
+    Value: int
+
+
+def rational_number(value: float | Decimal) -> RationalNumber:
+    """`value` exactly where 16 bits allow it; else rounded towards 0. Exponents as in `physical_value` suffice."""
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    for exponent in range(MIN_MULTIPLIER, MAX_EXPONENT + 1):
+        digits = int(exact.scaleb(-exponent).to_integral_value(ROUND_DOWN))
+        if abs(digits) <= MAX_VALUE:
+            break
+    else:
+        raise OverflowError(f"{value} is beyond any electrical quantity")
+    while exponent < 0 and digits % 10 == 0:
+        digits, exponent = digits // 10, exponent + 1
+    return {"Exponent": exponent, "Value": digits}
 
 
 def decimal_value(value: int, multiplier: int) -> Decimal:

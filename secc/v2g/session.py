@@ -20,6 +20,7 @@ from secc.ports import (
     SeccFact,
     StationView,
 )
+from secc.v2g.elements import Elements
 from secc.v2gtp import PayloadType
 
 SESSION_ID_BYTES = 8
@@ -121,6 +122,8 @@ class Session:
     """DC: what PreChargeReq asked for last."""
     cable_check_id: str = ""
     """DC: of the insulation test that was asked for."""
+    bidirectional: bool = False
+    """Discharging was agreed on."""
     output_wanted: bool = False
     """DC: a target other than 0 was passed on, to be taken back at the end."""
 
@@ -185,8 +188,6 @@ class Passed:
     octets: bytes
     code: str
 
-
-Elements = Mapping[str, object]
 
 Response = BodyBase | Elements | Passed
 """A model, or decoded elements where the package has none that follows the schema."""

@@ -5,10 +5,10 @@ from dataclasses import replace
 from iso15118.shared.messages.iso15118_2.body import CurrentDemandReq, CurrentDemandRes
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
-from secc.ports import DcTarget
+from secc.v2g.dc_target import demand
 from secc.v2g.iso2.charge_loop import turn
-from secc.v2g.iso2.dc_output import present_voltage, within_limits
-from secc.v2g.iso2.status import dc_evse_status, must_stop
+from secc.v2g.iso2.dc_output import present_voltage
+from secc.v2g.iso2.status import dc_evse_status
 from secc.v2g.models import build
 from secc.v2g.quantities import physical_value
 from secc.v2g.session import Answer, Request, Session, Surroundings
@@ -22,12 +22,7 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
     view, dc = around.view, around.dc
     wanted_v = message.ev_target_voltage.get_decimal_value()
     wanted_a = message.ev_target_current.get_decimal_value()
-    target = within_limits(wanted_v, wanted_a, session, dc)
-    power_limited = target.voltage_v * target.current_a > dc.max_power_w
-    if power_limited:
-        target = DcTarget(target.voltage_v, dc.max_power_w / target.voltage_v)
-    if must_stop(view):
-        target = DcTarget(target.voltage_v, 0.0)
+    met = demand(wanted_v, wanted_a, session, view, dc)
     said = turn(session, view, dc.max_current_a, "CurrentDemandRes", now)
     response = build(
         CurrentDemandRes,
@@ -35,9 +30,9 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
         DC_EVSEStatus=dc_evse_status(view, dc, said.notification),
         EVSEPresentVoltage=present_voltage(dc),
         EVSEPresentCurrent=physical_value(round(dc.present_current_a, 1), "A"),
-        EVSECurrentLimitAchieved=wanted_a >= dc.max_current_a,
-        EVSEVoltageLimitAchieved=wanted_v >= dc.max_voltage_v,
-        EVSEPowerLimitAchieved=power_limited,
+        EVSECurrentLimitAchieved=met.current_limited,
+        EVSEVoltageLimitAchieved=met.voltage_limited,
+        EVSEPowerLimitAchieved=met.power_limited,
         EVSEMaximumVoltageLimit=physical_value(dc.max_voltage_v, "V"),
         EVSEMaximumCurrentLimit=physical_value(dc.max_current_a, "A"),
         EVSEMaximumPowerLimit=physical_value(dc.max_power_w, "W"),
@@ -46,4 +41,4 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
         MeterInfo=said.meter,
         ReceiptRequired=said.receipt_required,
     )
-    return Answer(response, replace(said.session, output_wanted=True), (target, *said.facts))
+    return Answer(response, replace(said.session, output_wanted=True), (met.target, *said.facts))

@@ -6,14 +6,13 @@ from dataclasses import replace
 from iso15118.shared.messages.iso15118_2.body import PowerDeliveryReq, PowerDeliveryRes
 from iso15118.shared.messages.iso15118_2.datatypes import ChargeProgress, ChargingProfile, ResponseCode
 
-from secc.ports import Authorization, DcTarget, PowerWanted
+from secc.ports import DcTarget, PowerWanted
 from secc.v2g.codes import Refused
-from secc.v2g.iso2.dc_output import pre_charged
-from secc.v2g.iso2.status import evse_status, must_stop
+from secc.v2g.iso2.status import evse_status
 from secc.v2g.models import build
+from secc.v2g.progress import close_contactor
 from secc.v2g.quantities import decimal_value
 from secc.v2g.session import Answer, Offer, Request, Session, State, Surroundings
-from secc.v2g.timing import CONTACTOR_CLOSE_TIMEOUT_S
 
 # DC comes here from PreCharge, whose requests the vehicle ends by itself.
 BEFORE_POWER = (State.POWER_DELIVERY, State.PRE_CHARGE)
@@ -52,24 +51,11 @@ def _start(message: PowerDeliveryReq, session: Session, around: Surroundings, no
     if session.state not in BEFORE_POWER or session.offer is None:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR)
     _check_plan(message, session.offer)
-    if must_stop(around.view) or around.view.authorization is not Authorization.ACCEPTED:
-        raise Refused(ResponseCode.FAILED_POWER_DELIVERY_NOT_APPLIED, detail="the station allows no power")
-    _check_output(session, around)
-    since = now if session.waiting_since_s is None else session.waiting_since_s
-    asked = () if session.power_wanted else (PowerWanted(True),)
-    if around.view.contactor_closed and not asked:
-        loop = State.CHARGING if around.view.dc is None else State.CURRENT_DEMAND
-        return Answer(_response(around), replace(session, state=loop, waiting_since_s=None))
-    deadline = since + CONTACTOR_CLOSE_TIMEOUT_S
-    if now >= deadline:
-        raise Refused(ResponseCode.FAILED_POWER_DELIVERY_NOT_APPLIED, detail="the contactor did not close")
-    return Answer(None, replace(session, power_wanted=True, waiting_since_s=since), asked, retry_s=deadline)
-
-
-def _check_output(session: Session, around: Surroundings) -> None:
-    """DC: no contactor closes between voltages that differ. Once it was asked for, it is on its way."""
-    if around.view.dc is not None and not session.power_wanted and not pre_charged(session, around.view.dc):
-        raise Refused(ResponseCode.FAILED_POWER_DELIVERY_NOT_APPLIED, detail="the output is not pre-charged")
+    progress = close_contactor(session, around, now)
+    if progress.processing is None:
+        return Answer(None, progress.session, progress.facts, retry_s=progress.retry_s)
+    loop = State.CHARGING if around.view.dc is None else State.CURRENT_DEMAND
+    return Answer(_response(around), replace(progress.session, state=loop))
 
 
 def _check_plan(message: PowerDeliveryReq, offer: Offer) -> None:

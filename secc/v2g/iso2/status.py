@@ -6,6 +6,7 @@ from iso15118.shared.messages.iso15118_2.datatypes import ACEVSEStatus
 
 from secc.ports import DcView, Insulation, StationView, StopReason
 from secc.v2g.models import build
+from secc.v2g.progress import must_stop
 from secc.v2g.session import Session
 from secc.v2g.timing import RENEGOTIATION_INTERVAL_S
 
@@ -50,10 +51,6 @@ def dc_evse_status(
         EVSEIsolationStatus=_ISOLATION_LEVELS[dc.cable_check],
         EVSEStatusCode=_stop_code(view) or code or DCEVSEStatusCode.EVSE_READY,
     )
-
-
-def must_stop(view: StationView) -> bool:
-    return view.stop is not StopReason.NONE or view.rcd_tripped
 
 
 def wants_renegotiation(session: Session, view: StationView, now: float) -> bool:
