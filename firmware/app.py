@@ -13,7 +13,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -27,15 +27,22 @@ from firmware import observers
 from firmware.board_keeper import open_board
 from firmware.config import Config, ConfigError, load
 from firmware.config import Evse as EvseSettings
+from firmware.control.log_levels import LogLevels
+from firmware.control.methods import Station
+from firmware.control.sources import Certificates, Csms, utc_now
+from firmware.control.start import start_control
+from firmware.control.status import evse_status
 from firmware.credentials import Credentials
 from firmware.dispatch import Dispatcher
 from firmware.evse import Evse, Observer
+from firmware.history import History
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.operator_side import OperatorSide, kept_pause
 from firmware.session import Session
 from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
+from firmware.visits import Visits
 from hal.board import McuBoard
 from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
@@ -63,6 +70,8 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         watchers = _observers(config, stack)
 
         evses: dict[EvseId, Evse] = {}
+        history = _history(evses)
+        watchers.append(history)
         dispatcher = Dispatcher(evses, stop.set, config.station.site_limit_a)
         csms = stack.enter_context(LoopThread("csms"))
         journal = await _on(csms, SqliteJournal.open(config.station.state_dir / "journal.sqlite"))
@@ -84,6 +93,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         await _on(csms, station.start())
         stack.push_async_callback(lambda: _on(csms, station.stop()))
         working = csms.submit(operator.run())
+        await _start_control(config, credentials, evses, history, Csms(csms, station, journal), stack)
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
 
         await stop.wait()
@@ -164,6 +174,40 @@ async def _end_transactions(evses: Sequence[Evse]) -> None:
     deadline_s = time.monotonic() + SHUTDOWN_S
     while any(evse.busy for evse in evses) and time.monotonic() < deadline_s:
         await asyncio.sleep(0.02)
+
+
+def _history(evses: Mapping[EvseId, Evse]) -> History:
+    def snapshot(number: EvseId) -> dict[str, object]:
+        return evse_status(evses[number], history, time.monotonic(), tokens=False)
+
+    history = History(snapshot)
+    return history
+
+
+async def _start_control(
+    config: Config,
+    credentials: Credentials,
+    evses: Mapping[EvseId, Evse],
+    history: History,
+    csms: Csms,
+    stack: AsyncExitStack,
+) -> None:
+    visits = Visits()
+    history.followers.append(visits)
+    station = Station(
+        config=config,
+        version=_version(),
+        started=utc_now(),
+        evses=evses,
+        history=history,
+        visits=visits,
+        csms=csms,
+        certificates=Certificates(credentials.store),
+        chip=credentials.chip,
+        log_levels=LogLevels(),
+        audit_path=config.station.state_dir / "audit.jsonl",
+    )
+    await start_control(station, stack)
 
 
 def _session(config: Config, settings: EvseSettings) -> Session:

@@ -63,6 +63,16 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """The technicians' socket. A user's role is the highest that one of the user's groups gives; root has service."""
+
+    socket: Path = Path("/run/evse/control.sock")
+    observer_group: str = "evse"
+    technician_group: str = "evse-tech"
+    service_group: str = "evse-service"
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     id: int
     evse_id: str
@@ -96,6 +106,7 @@ class Config:
     evse: tuple[Evse, ...]
     tpm: Tpm = field(default_factory=Tpm)
     log: Log = field(default_factory=Log)
+    control: Control = field(default_factory=Control)
 
 
 def load(path: Path) -> Config:

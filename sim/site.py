@@ -56,6 +56,8 @@ class Options:
     """More keys of the configuration's [csms]."""
     evse: dict[str, str | float | int | bool] = field(default_factory=dict)
     """More keys of the configuration's [[evse]]."""
+    control: dict[str, str] = field(default_factory=dict)
+    """More keys of the configuration's [control]."""
 
 
 class Site:
@@ -155,6 +157,7 @@ class Site:
             "[csms]": csms,
             "[tpm]": {"tcti": tcti},
             "[log]": log,
+            "[control]": {"socket": self._path("control.sock"), **self.options.control},
             "[[evse]]": evse,
         }
         text = "\n".join(

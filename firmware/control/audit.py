@@ -11,13 +11,13 @@ written at most once in QUIET_S, with how many there were, so that nobody can wa
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from firmware.control.roles import Peer, Role
-from firmware.control.rpc import Json
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ MAX_PARAMS = 1000
 """Characters of a call's parameters that are kept."""
 QUIET_S = 60.0
 MAX_QUIET_USERS = 256
+MAX_ENTRY = 16384
+"""Bytes; the longest line is far shorter."""
 BEGINNING = "0" * 64
 """The hash before the first entry."""
 
@@ -47,7 +49,7 @@ class Audit:
         self._lost = 0
         self._number, self._last = _end_of_chain(path)
 
-    def called(self, peer: Peer, role: Role, method: str, params: Json, outcome: str) -> None:
+    def called(self, peer: Peer, role: Role, method: str, params: object, outcome: str) -> None:
         """A call that needed more than to look on."""
         shown = json.dumps(params)
         self._append(peer, role, method, {"params": shown[:MAX_PARAMS], "outcome": outcome})
@@ -63,8 +65,8 @@ class Audit:
         before = quiet.unwritten if quiet else 0
         self._append(peer, role, method, {"needed": str(needed), "outcome": "refused", "refused_before": before})
 
-    def _append(self, peer: Peer, role: Role, method: str, more: dict[str, Json]) -> None:
-        entry: dict[str, Json] = {
+    def _append(self, peer: Peer, role: Role, method: str, more: dict[str, object]) -> None:
+        entry: dict[str, object] = {
             "number": self._number + 1,
             "wall_time": self._wall_clock().isoformat(timespec="milliseconds"),
             "uid": peer.uid,
@@ -110,7 +112,7 @@ def check(path: Path) -> Checked:
         if entry is None:
             return Checked(count, f"{place}: no entry")
         if last is None:  # Files before these two have been dropped; the chain is taken up where it begins.
-            number, last = int(str(entry["number"])) - 1, str(entry["previous"])
+            number, last = _number(entry) - 1, str(entry["previous"])
         if entry["hash"] != _hash(entry):
             return Checked(count, f"{place}: entry {entry['number']} was changed")
         if (entry["previous"], entry["number"]) != (last, number + 1):
@@ -119,7 +121,7 @@ def check(path: Path) -> Checked:
     return Checked(count, None)
 
 
-def latest(path: Path, limit: int) -> list[dict[str, Json]]:
+def latest(path: Path, limit: int) -> list[dict[str, object]]:
     """The last entries, oldest first. Raises OSError."""
     entries = [entry for _, text in _lines(path) if (entry := _parsed(text)) is not None]
     return entries[-limit:]
@@ -136,7 +138,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{file.name}:{number}", line
 
 
-def _parsed(text: str) -> dict[str, Json] | None:
+def _parsed(text: str) -> dict[str, object] | None:
     try:
         entry = json.loads(text)
     except (ValueError, RecursionError):
@@ -145,7 +147,13 @@ def _parsed(text: str) -> dict[str, Json] | None:
     return entry if known and {"hash", "previous"} <= entry.keys() else None
 
 
-def _hash(entry: dict[str, Json]) -> str:
+def _number(entry: dict[str, object]) -> int:
+    number = entry["number"]
+    assert isinstance(number, int), "as _parsed has seen to"
+    return number
+
+
+def _hash(entry: dict[str, object]) -> str:
     bare = {key: value for key, value in entry.items() if key != "hash"}
     return hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()
 
@@ -153,22 +161,22 @@ def _hash(entry: dict[str, Json]) -> str:
 def _end_of_chain(path: Path) -> tuple[int, str]:
     """Number and hash of the last whole entry. A line cut off by a power cut is cut off here too."""
     try:
-        _drop_half_line(path)
-        entries = latest(path, 1)
+        for file in (path, _older(path)):
+            if file.exists() and (entry := _parsed(_last_line(file))) is not None:
+                return _number(entry), str(entry["hash"])
     except OSError as error:
         log.error("the audit log cannot be read, a new chain begins: %s", error)
-        return 0, BEGINNING
-    if not entries:
-        return 0, BEGINNING
-    return int(str(entries[-1]["number"])), str(entries[-1]["hash"])
+    return 0, BEGINNING
 
 
-def _drop_half_line(path: Path) -> None:
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        log.warning("the audit log ended in half a line")
-        with path.open("r+b") as file:
-            file.truncate(whole)
+def _last_line(path: Path) -> str:
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - MAX_ENTRY))
+        tail = file.read()
+        whole = tail.rfind(b"\n") + 1
+        if whole < len(tail):
+            log.warning("the audit log ended in half a line")
+            file.truncate(size - len(tail) + whole)
+        lines = tail[:whole].splitlines()
+        return lines[-1].decode("ascii", "replace") if lines else ""

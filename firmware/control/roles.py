@@ -3,6 +3,7 @@
 Root and the daemon's own user are service: both could change the daemon itself.
 """
 
+import errno
 import grp
 import logging
 import os
@@ -11,14 +12,15 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
 SO_PEERGROUPS = 59
 _INT = struct.calcsize("i")
 _CREDENTIALS = "iII"
-MAX_GROUPS = 65536
-"""NGROUPS_MAX of Linux."""
+MAX_GROUPS = 256
+"""As many as Python's getsockopt can return."""
 
 
 class Role(IntEnum):
@@ -42,13 +44,28 @@ class Peer:
     groups: frozenset[int]
 
 
-def peer_of(connection: socket.socket) -> Peer:
+class SocketOptions(Protocol):
+    """A socket, or the view of one that asyncio gives."""
+
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
+
+
+def peer_of(connection: SocketOptions) -> Peer:
     """Raises OSError."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
     pid, uid, gid = struct.unpack(_CREDENTIALS, raw)
-    packed = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MAX_GROUPS * _INT)
-    supplementary = struct.unpack(f"{len(packed) // _INT}I", packed)
-    return Peer(pid, uid, frozenset({gid, *supplementary}))
+    return Peer(pid, uid, frozenset({gid, *_supplementary(connection, uid)}))
+
+
+def _supplementary(connection: SocketOptions, uid: int) -> tuple[int, ...]:
+    try:
+        packed = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MAX_GROUPS * _INT)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            raise
+        log.warning("uid %s is in more than %s groups; only the primary one counts", uid, MAX_GROUPS)
+        return ()
+    return struct.unpack(f"{len(packed) // _INT}I", packed)
 
 
 def role_of(peer: Peer, groups: Mapping[Role, int], service_uids: Collection[int]) -> Role:

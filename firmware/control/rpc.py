@@ -18,7 +18,6 @@ from typing import NoReturn
 MAX_LINE = 64 * 1024
 """Bytes of a request with its line end. Answers may be longer."""
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 RequestId = int | float | str | None
 
 
@@ -39,7 +38,7 @@ class Code(IntEnum):
 class RpcError(Exception):
     """What the caller is told instead of a result."""
 
-    def __init__(self, code: Code, message: str, data: Json = None) -> None:
+    def __init__(self, code: Code, message: str, data: object = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -49,7 +48,7 @@ class RpcError(Exception):
 @dataclass(frozen=True, slots=True)
 class Request:
     method: str
-    params: Mapping[str, Json]
+    params: Mapping[str, object]
     id: RequestId
     is_notification: bool
 
@@ -101,7 +100,7 @@ def parse(line: bytes | None) -> Request | Refused:
     return _request(raw)
 
 
-def _request(raw: dict[str, Json]) -> Request | Refused:
+def _request(raw: dict[str, object]) -> Request | Refused:
     request_id = raw.get("id")
     if isinstance(request_id, bool) or not isinstance(request_id, int | float | str | None):
         return Refused(None, RpcError(Code.INVALID_REQUEST, "an id is a string or a number"))
@@ -119,21 +118,21 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
 
 
-def result(request_id: RequestId, value: Json) -> bytes:
+def result(request_id: RequestId, value: object) -> bytes:
     return encode({"jsonrpc": "2.0", "id": request_id, "result": value})
 
 
 def failure(request_id: RequestId, error: RpcError) -> bytes:
-    told: dict[str, Json] = {"code": int(error.code), "message": error.message}
+    told: dict[str, object] = {"code": int(error.code), "message": error.message}
     if error.data is not None:
         told["data"] = error.data
     return encode({"jsonrpc": "2.0", "id": request_id, "error": told})
 
 
-def notification(method: str, params: dict[str, Json]) -> bytes:
+def notification(method: str, params: Mapping[str, object]) -> bytes:
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def encode(message: dict[str, Json]) -> bytes:
+def encode(message: Mapping[str, object]) -> bytes:
     """One line of ASCII. Raises ValueError for NaN and infinities, which JSON has not."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"

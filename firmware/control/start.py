@@ -1,0 +1,35 @@
+"""The control socket built and started; a daemon that cannot open it charges all the same."""
+
+import logging
+import time
+from contextlib import AsyncExitStack
+
+from firmware.control.audit import Audit
+from firmware.control.dispatch import Dispatcher
+from firmware.control.methods import METHODS, Station
+from firmware.control.roles import Role, groups_by_name, service_uids
+from firmware.control.server import ControlError, ControlServer
+from firmware.control.sources import utc_now
+
+log = logging.getLogger(__name__)
+
+
+async def start_control(station: Station, stack: AsyncExitStack) -> None:
+    """On the main loop, whose state the methods read. `stack` takes it down."""
+    settings = station.config.control
+    groups = groups_by_name(
+        {
+            Role.OBSERVER: settings.observer_group,
+            Role.TECHNICIAN: settings.technician_group,
+            Role.SERVICE: settings.service_group,
+        }
+    )
+    dispatcher = Dispatcher(station, METHODS, Audit(station.audit_path, time.monotonic, utc_now))
+    server = ControlServer(settings.socket, dispatcher, station.history, groups, service_uids())
+    stack.callback(station.log_levels.close)
+    try:
+        await server.start()
+    except ControlError as error:
+        log.error("no technician can reach this station: %s", error)
+        return
+    stack.push_async_callback(server.stop)
