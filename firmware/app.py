@@ -215,6 +215,7 @@ def _session(config: Config, settings: EvseSettings) -> Session:
         Limits(board_a=None),
         has_plc=bool(settings.plc_interface),
         nominal_under_hlc=settings.hlc_pilot == "nominal",
+        slac_retries=settings.slac_retries,
         ev_connection_timeout_s=config.csms.ev_connection_timeout_s,
     )
 

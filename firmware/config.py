@@ -90,6 +90,8 @@ class Evse:
     slac_init_timeout_s: float = 10.0
     """TT_EVSE_SLAC_init: how long a vehicle may take to begin SLAC before the pilot alone carries the session. The
     standard has 50 s; a vehicle must begin within 10 s (TP_EV_SLAC_init), and drivers of plain cars wait."""
+    slac_retries: int = 1
+    """C_sequ_retry: how often a vehicle is given another try over state F. The standard has 2."""
     hlc_pilot: Literal["nominal", "five-percent"] = "nominal"
     """The duty while a vehicle charges under ISO 15118: nominal tells the limit twice."""
     accepts_contract: bool = True

@@ -54,6 +54,21 @@ class ConnectVehicle:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartSlac:
+    """Give the vehicle another TT_EVSE_SLAC_init."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseLink:
+    """D-LINK_PAUSE: the V2G session sleeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeLink:
+    """The vehicle woke up."""
+
+
+@dataclass(frozen=True, slots=True)
 class TerminateLink:
     """D-LINK_TERMINATE: the V2G session is over for good."""
 
@@ -127,6 +142,9 @@ Effect = (
     | PermitPower
     | LockConnector
     | ConnectVehicle
+    | RestartSlac
+    | PauseLink
+    | ResumeLink
     | TerminateLink
     | OpenSecc
     | CloseSecc

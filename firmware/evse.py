@@ -222,6 +222,12 @@ class Evse:
                 board.lock_connector(lock)
             case effects.ConnectVehicle(connected) if plc:
                 plc.vehicle_connected(connected)
+            case effects.RestartSlac() if plc:
+                plc.vehicle_connected(True)
+            case effects.PauseLink() if plc:
+                plc.pause()
+            case effects.ResumeLink() if plc:
+                plc.resume()
             case effects.TerminateLink() if plc:
                 plc.terminate()
             case effects.OpenSecc(ev_mac) if secc:

@@ -3,8 +3,8 @@
 Deriving the levels from the state, instead of switching them in each transition, leaves one place to read and to prove:
 no path through a session can forget to withdraw the permission to power. The rules, each with its reason:
 
-- The pilot is X1 without a vehicle, after a session, and under a fault: nothing is offered. It is F only under an
-  emergency, which the vehicle must see.
+- The pilot is X1 without a vehicle, after a session, and under a fault: nothing is offered. It is F under an emergency,
+  which the vehicle must see, and for T_step_EF to make a vehicle begin anew (ISO 15118-3).
 - 5 % PWM stands while high-level communication is being sought or spoken; nominal PWM once it has failed, and (where
   configured) while an AC vehicle charges under ISO 15118, so that the limit is told on both ways.
 - Power is permitted only to an authorised vehicle, and under ISO 15118 only between PowerDelivery Start and Stop. An
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from firmware import effects
 from firmware.effects import Effect
-from firmware.state import Hlc, State
+from firmware.state import Hlc, State, Step
 from hal.ports import Contactor, Severity
 from ocpp_client.ports import ConnectorStatus
 
@@ -78,6 +78,10 @@ def _pilot(
         return effects.SignalError()
     if not state.plugged or state.stopped or state.spent or not state.operative:
         return effects.OfferNothing()
+    if state.pilot_step is not None:
+        return effects.SignalError() if state.pilot_step.step is Step.ERROR else effects.OfferNothing()
+    if state.hlc is Hlc.PAUSED:
+        return effects.OfferHlc()
     if state.hlc is Hlc.SOUGHT:
         return effects.OfferHlc() if state.modem_ready else effects.OfferNothing()
     if state.hlc is Hlc.LINKED:

@@ -25,7 +25,7 @@ from firmware.effects import Effect
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import Limits
-from firmware.state import Ending, Hlc, State
+from firmware.state import Ending, Hlc, PilotStep, State, Step
 from hal import ports as hal
 from ocpp_client import ports as ocpp
 from ocpp_client.ports import ChargingState, StoppedReason, TriggerReason, TxPoint
@@ -36,6 +36,15 @@ STOP_PATIENCE_S = 10.0
 
 CONTACTOR_S = 3.0
 """How long a transaction's end waits for the contactor's feedback once power was withdrawn."""
+
+T_STEP_EF_S = 4.0
+"""How long state F must stand for a vehicle to notice (ISO 15118-3 table A.1)."""
+
+T_STEP_X1_S = 3.0
+"""How long X1 must stand before nominal PWM, once a vehicle has taken 5 % for an invitation."""
+
+READY_S = 0.75
+"""X1 after F, before 5 % again: some vehicles need it to be ready for SLAC."""
 
 _FAULT_REASONS = {
     hal.Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
@@ -63,12 +72,14 @@ class Session:
         *,
         has_plc: bool,
         nominal_under_hlc: bool = True,
+        slac_retries: int = 0,
         ev_connection_timeout_s: float = 60.0,
         start_points: Iterable[TxPoint] = (TxPoint.POWER_PATH_CLOSED,),
     ) -> None:
         self.state = State(limits, has_plc, nominal_under_hlc)
         self._levels = AT_REST
         self._now = 0.0
+        self._slac_retries = slac_retries
         self._ev_connection_timeout_s = ev_connection_timeout_s
         self._start_points = frozenset(start_points)
 
@@ -85,15 +96,20 @@ class Session:
         state = self.state
         if state.token_deadline_s is not None and now >= state.token_deadline_s:
             self._end_with(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT)
+        asked = list(self._end_step()) if state.pilot_step and now >= state.pilot_step.until_s else []
         if state.ending is not None and now >= state.ending.deadline_s:
             if state.cut:
                 state.contactor_overdue = True
             self._cut()
-        return self._settle(TriggerReason.CHARGING_STATE_CHANGED, [])
+        return self._settle(TriggerReason.CHARGING_STATE_CHANGED, asked)
 
     def deadline(self) -> float | None:
-        ending = self.state.ending
-        due = [self.state.token_deadline_s, ending.deadline_s if ending else None]
+        state = self.state
+        due = [
+            state.token_deadline_s,
+            state.ending.deadline_s if state.ending else None,
+            state.pilot_step.until_s if state.pilot_step else None,
+        ]
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -223,6 +239,8 @@ class Session:
         state.spent = False
         state.token_deadline_s = None
         state.hlc = Hlc.SOUGHT if state.has_plc else Hlc.NONE
+        state.slac_begun = False
+        state.slac_tries = 0
 
     def _unplugged(self, _: hal.Unplugged) -> None:
         state = self.state
@@ -233,9 +251,15 @@ class Session:
             self._forget_session()
         state.spent = False
         state.hlc = Hlc.NONE
+        state.pilot_step = None
         state.ev_mac = None
         state.power_wanted = False
         state.payment = None
+
+    def _vehicle_ready(self, _: hal.VehicleReady) -> Iterable[Effect]:
+        """State C while both sides sleep wakes the link (BCB toggle)."""
+        if self.state.hlc is Hlc.PAUSED:
+            yield effects.ResumeLink()
 
     def _vehicle_paused(self, _: hal.VehiclePaused) -> None:
         self._cut()
@@ -280,11 +304,13 @@ class Session:
             self.state.modem_ready = False
             if self.state.hlc is Hlc.SOUGHT:
                 self.state.hlc = Hlc.NONE
+                self.state.pilot_step = None
 
     def _link_ready(self, fact: hal.LinkReady) -> None:
         state = self.state
         if state.plugged and not state.spent:
             state.hlc = Hlc.LINKED
+            state.pilot_step = None
             state.ev_mac = fact.ev_mac
 
     def _link_lost(self, _: hal.LinkLost) -> None:
@@ -297,10 +323,36 @@ class Session:
             state.hlc = Hlc.SOUGHT
             state.ev_mac = None
 
+    def _slac_begun(self, _: hal.SlacBegun) -> None:
+        self.state.slac_begun = True
+
     def _slac_failed(self, _: hal.SlacFailed) -> None:
-        """No high-level communication: the pilot alone carries the session."""
-        if self.state.hlc is Hlc.SOUGHT:
-            self.state.hlc = Hlc.NONE
+        """Try again over state F (C_sequ_retry); then the pilot alone carries the session."""
+        state = self.state
+        if state.hlc is not Hlc.SOUGHT or state.pilot_step is not None:
+            return
+        if state.slac_tries < self._slac_retries:
+            state.slac_tries += 1
+            self._step(Step.ERROR, T_STEP_EF_S, retry=True)
+        elif state.slac_begun:
+            self._step(Step.REST, T_STEP_X1_S, retry=False)
+        else:
+            state.hlc = Hlc.NONE
+
+    def _step(self, step: Step, seconds: float, *, retry: bool) -> None:
+        self.state.pilot_step = PilotStep(step, self._now + seconds, retry)
+
+    def _end_step(self) -> Iterable[Effect]:
+        """A run that goes on meanwhile is not disturbed: LinkReady ends the step."""
+        state = self.state
+        over, state.pilot_step = state.pilot_step, None
+        assert over is not None
+        if not over.retry:
+            state.hlc = Hlc.NONE
+        elif over.step is Step.ERROR:
+            self._step(Step.REST, READY_S, retry=True)
+        else:
+            yield effects.RestartSlac()
 
     # --- The vehicle's facts ---
 
@@ -337,6 +389,8 @@ class Session:
         state.power_wanted = False
         state.v2g_session_id = ""
         if fact.reason is secc.EndReason.PAUSED:
+            state.hlc = Hlc.PAUSED
+            yield effects.PauseLink()
             return
         if fact.reason is not secc.EndReason.TERMINATED:
             yield effects.ReportProblem(fact)
@@ -391,6 +445,8 @@ class Session:
         state = self.state
         state.authorization = secc.Authorization.ACCEPTED
         state.spent = False
+        if state.plugged and state.hlc is Hlc.SOUGHT and not state.slac_begun and state.pilot_step is None:
+            self._step(Step.ERROR, T_STEP_EF_S, retry=False)  # Paid for, and nobody spoke: no more talk.
         if not state.plugged:
             state.token_deadline_s = self._now + self._ev_connection_timeout_s
         if state.transaction_open:
@@ -447,6 +503,7 @@ _TRIGGERS: dict[type, TriggerReason] = {
 _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     hal.PluggedIn: Session._plugged_in,
     hal.Unplugged: Session._unplugged,
+    hal.VehicleReady: Session._vehicle_ready,
     hal.VehiclePaused: Session._vehicle_paused,
     hal.ContactorChanged: Session._contactor_changed,
     hal.BoardFault: Session._board_fault,
@@ -455,6 +512,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     hal.ModemFault: Session._modem_fault,
     hal.LinkReady: Session._link_ready,
     hal.LinkLost: Session._link_lost,
+    hal.SlacBegun: Session._slac_begun,
     hal.SlacFailed: Session._slac_failed,
     secc.SessionSetUp: Session._session_set_up,
     secc.PaymentSelected: Session._payment_selected,

@@ -10,11 +10,30 @@ from secc.ports import Authorization, CertificateAnswer, PaymentOption
 
 
 class Hlc(Enum):
-    """High-level communication: NONE by wiring or after SLAC failed, SOUGHT at 5 % PWM, LINKED once IP may flow."""
+    """High-level communication.
+
+    NONE by wiring or after SLAC failed; SOUGHT at 5 % PWM; LINKED once IP may flow; PAUSED while both sides sleep.
+    """
 
     NONE = "none"
     SOUGHT = "sought"
     LINKED = "linked"
+    PAUSED = "paused"
+
+
+class Step(Enum):
+    """What the pilot shows between 5 % and the next try or nominal PWM."""
+
+    ERROR = "F"
+    REST = "X1"
+
+
+@dataclass(frozen=True, slots=True)
+class PilotStep:
+    step: Step
+    until_s: float
+    retry: bool
+    """Whether SLAC is tried again afterwards, or given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +60,10 @@ class State:
 
     modem_ready: bool = False
     hlc: Hlc = Hlc.NONE
+    slac_begun: bool = False
+    """Whether somebody answered 5 % PWM with SLAC since plug-in."""
+    slac_tries: int = 0
+    pilot_step: PilotStep | None = None
     ev_mac: bytes | None = None
     v2g_session_id: str = ""
     payment: PaymentOption | None = None

@@ -62,7 +62,8 @@ TRANSITIONS: dict[tuple[CpState, CpState], tuple[int, ...]] = {
     (_D, _C): (READY,),
 }
 
-SETTLE_S = {_A: 0.1, _B: 0.1, _C: 0.0, _D: 0.0}
+SETTLE_S = {_A: 0.1, _B: 0.03, _C: 0.0, _D: 0.0}
+"""A plug that bounces going in is told from one that is in; a vehicle that leaves, from one that is only touched."""
 BROKEN_S = 0.25
 """After F the pilot needs some periods to be measured again, and the STATE that says so may be lost."""
 LIMIT_GRACE_S = 10.0

@@ -78,6 +78,7 @@ class Fault(StrEnum):
     VENTILATION_NOT_AVAILABLE = "VentilationNotAvailable"
     RESIDUAL_CURRENT = "ResidualCurrent"
     COMMUNICATION_FAULT = "CommunicationFault"
+    POWER_METER_FAILURE = "PowerMeterFailure"
     VENDOR_ERROR = "VendorError"
     VENDOR_WARNING = "VendorWarning"
 
@@ -196,6 +197,14 @@ class MeterSampled:
 
 
 @dataclass(frozen=True, slots=True)
+class SlacBegun:
+    """A vehicle in reach speaks SLAC: the first CM_SLAC_PARM.CNF since matching was armed. It may be a neighbour's."""
+
+    ev_mac: bytes
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SlacMatched:
     """CM_SLAC_MATCH.CNF sent: the vehicle has our key. `sounds` is how many of the expected M-sounds came."""
 
@@ -257,7 +266,7 @@ BoardFact = (
     | TokenPresented
     | MeterSampled
 )
-PlcFact = SlacMatched | LinkReady | LinkLost | SlacFailed | ModemFault | ModemReady
+PlcFact = SlacBegun | SlacMatched | LinkReady | LinkLost | SlacFailed | ModemFault | ModemReady
 HalFact = BoardFact | PlcFact
 
 Report = Callable[[HalFact], None]
@@ -315,6 +324,23 @@ class BoardSupport(Protocol):
         ...
 
 
+class PowerMeter(Protocol):
+    """One EVSE's energy meter, where it is a device apart from the board."""
+
+    async def open(self) -> None:
+        """Begin reading, and report MeterSampled. Never raises for a silent meter: it goes on asking.
+
+        After two missed cycles it reports POWER_METER_FAILURE, and its end with the next reading.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+    def reading(self) -> MeterReading:
+        """The latest reading. Raises BoardUnavailable rather than repeat an old value."""
+        ...
+
+
 class PlcLink(Protocol):
     """One EVSE's Green PHY modem and SLAC matching on its own interface."""
 
@@ -329,6 +355,14 @@ class PlcLink(Protocol):
 
         True again after SlacFailed gives the vehicle another TT_EVSE_SLAC_init.
         """
+        ...
+
+    def pause(self) -> None:
+        """D-LINK_PAUSE: the session sleeps; the vehicle keeps the key. LinkLost follows."""
+        ...
+
+    def resume(self) -> None:
+        """One side woke the other: LinkReady follows once the vehicle's modem is back."""
         ...
 
     def terminate(self) -> None:

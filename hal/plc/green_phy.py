@@ -8,9 +8,9 @@ from hal.plc.frame import Header, MmeError, parse_header
 from hal.plc.mme import CM_GET_KEY, CM_SET_KEY, format_mac
 from hal.plc.modem import KeyGone, KeySet, LinkChanged, Modem, ModemEvent, ModemState, Trouble
 from hal.plc.slac import Matching
-from hal.plc.slac_events import Failed, Joined, Left, Matched, SlacEvent
+from hal.plc.slac_events import Begun, Failed, Joined, Left, Matched, SlacEvent
 from hal.plc.timings import Profile, Timings
-from hal.ports import LinkLost, LinkReady, ModemFault, ModemReady, PlcFact, SlacFailed, SlacMatched
+from hal.ports import LinkLost, LinkReady, ModemFault, ModemReady, PlcFact, SlacBegun, SlacFailed, SlacMatched
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class GreenPhy:
         """Carry events from one machine to the other until neither has more."""
         while events := [*self.modem.take_events(), *self.matching.take_events()]:
             for event in events:
-                if isinstance(event, Matched | Joined | Left | Failed):
+                if isinstance(event, Begun | Matched | Joined | Left | Failed):
                     self._on_slac(event, now)
                 else:
                     self._on_modem(event, now)
@@ -157,6 +157,8 @@ class GreenPhy:
 
     def _on_slac(self, event: SlacEvent, now: float) -> None:
         match event:
+            case Begun(ev_mac=ev_mac):
+                self._facts.append(SlacBegun(ev_mac, now))
             case Matched():
                 self._log_match(event)
                 fact = SlacMatched(event.ev_mac, event.run_id, event.attenuation_db, event.sounds, event.took_s, now)

@@ -47,7 +47,7 @@ from hal.plc.mme import (
 )
 from hal.plc.run import Run, RunState, Verdict
 from hal.plc.runs import RunRecord, Runs
-from hal.plc.slac_events import Drop, Failed, Joined, Left, Matched, SlacEvent, SlacFailure, SlacState
+from hal.plc.slac_events import Begun, Drop, Failed, Joined, Left, Matched, SlacEvent, SlacFailure, SlacState
 from hal.plc.timings import (
     C_EV_MATCH_MNBC,
     T_CONN_RESUME_S,
@@ -267,6 +267,7 @@ class Matching:
         self._matched = None
         if self.state is not SlacState.MATCHING:
             until = self._state_deadline if self.state is SlacState.WAITING else None
+            self._events.append(Begun(source))
             self._enter(SlacState.MATCHING, max(until or now, now + TT_MATCHING_REPETITION_S))
         return None
 

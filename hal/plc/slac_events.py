@@ -38,6 +38,13 @@ class SlacFailure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """CM_SLAC_PARM.CNF sent for the first time since matching was armed: a vehicle in reach speaks SLAC."""
+
+    ev_mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Matched:
     ev_mac: bytes
     run_id: bytes
@@ -64,4 +71,4 @@ class Failed:
     rekey: bool
 
 
-SlacEvent = Matched | Joined | Left | Failed
+SlacEvent = Begun | Matched | Joined | Left | Failed

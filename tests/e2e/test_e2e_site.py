@@ -111,7 +111,7 @@ def test_external_payment_and_a_plain_car_by_card(make_site: Callable[..., Site]
         assert_whole(site, events)
         assert events[0]["idToken"] == {"idToken": CARD, "type": "ISO14443"}
         assert len(events) >= 5
-    assert len(facts(site, "SlacFailed")) == 1, "the plain car never spoke"
+    assert len(facts(site, "SlacMatched")) == 1, "the plain car never spoke"
 
 
 def test_killed_in_mid_charge(make_site: Callable[..., Site]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from firmware import effects as e
 from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
 from firmware.limits import Limits
-from firmware.session import CONTACTOR_S, STOP_PATIENCE_S, Session
+from firmware.session import CONTACTOR_S, READY_S, STOP_PATIENCE_S, T_STEP_EF_S, T_STEP_X1_S, Session
 from firmware.state import Hlc
 from hal import ports as hal
 from hal.quantities import EvseId, MeterReading
@@ -256,9 +256,55 @@ def test_a_paused_session_keeps_its_transaction_and_link() -> None:
         e.PermitPower(False),
         e.OfferHlc(),
         e.UpdateTransaction("ChargingStateChanged", "SuspendedEV"),
+        e.CloseSecc(),
+        e.PauseLink(),
     ]
-    assert talk.session.state.hlc is Hlc.LINKED
+    assert talk.hears(hal.LinkLost("paused", 0)) == []
+    assert talk.hears(hal.VehicleReady(0, False)) == [e.ResumeLink()]
+    assert talk.hears(link_ready) == [e.OpenSecc(MAC)]
     assert e.PermitPower(True) in talk.hears(secc.PowerWanted(True))
+
+
+def test_slac_is_tried_again_over_state_f() -> None:
+    talk = Talk(slac_retries=1)
+    talk.hears(plugged_in)
+    assert talk.hears(slac_failed) == [e.SignalError()]
+    assert talk.hears(slac_failed) == []
+    assert talk.waits(T_STEP_EF_S - 0.1) == []
+    assert talk.waits(0.1) == [e.OfferNothing()]
+    assert talk.waits(READY_S) == [e.OfferHlc(), e.RestartSlac()]
+    assert talk.hears(slac_failed) == [e.OfferNothing()], "C_sequ_retry is used up"
+    assert talk.session.state.hlc is Hlc.NONE
+
+
+def test_a_run_that_goes_on_under_f_is_not_cancelled() -> None:
+    talk = Talk(slac_retries=1)
+    talk.hears(plugged_in, slac_failed)
+    assert talk.hears(link_ready) == [e.OfferHlc(), e.OpenSecc(MAC)]
+    assert talk.session.deadline() is None
+
+
+def test_a_card_before_anybody_spoke_ends_the_waiting() -> None:
+    talk = Talk()
+    talk.hears(plugged_in, swipe)
+    assert e.SignalError() in talk.hears(AuthorizationAnswered(CARD, YES))
+    assert e.PermitPower(True) not in talk.effects
+    assert talk.waits(T_STEP_EF_S) == [e.OfferCurrent(32.0), e.PermitPower(True)]
+
+
+def test_a_card_while_a_vehicle_speaks_waits_for_it() -> None:
+    talk = Talk()
+    talk.hears(plugged_in, hal.SlacBegun(MAC, 0), swipe)
+    assert e.SignalError() not in talk.hears(AuthorizationAnswered(CARD, YES))
+    assert talk.hears(slac_failed) == [e.OfferNothing()]
+    assert talk.waits(T_STEP_X1_S) == [e.OfferCurrent(32.0), e.PermitPower(True)]
+
+
+def test_a_vehicle_that_leaves_during_a_step() -> None:
+    talk = Talk(slac_retries=1)
+    talk.hears(plugged_in, slac_failed, unplugged)
+    assert talk.session.deadline() is None
+    assert talk.hears(plugged_in)[0] == e.OfferHlc()
 
 
 def test_a_refused_contract_gets_no_power_but_a_card_still_may() -> None:
@@ -434,6 +480,7 @@ ANYTHING: list[Fact] = [
     unplugged,
     modem_ready,
     slac_failed,
+    hal.SlacBegun(MAC, 0),
     link_ready,
     hal.LinkLost("", 0),
     paused,
@@ -467,7 +514,7 @@ ANYTHING: list[Fact] = [
 def test_whatever_comes_power_needs_a_vehicle_and_a_word_and_records_pair_up() -> None:
     """50,000 random facts: the interlocks hold, each transaction starts and ends once, and no state is dead."""
     rng = random.Random(15118)
-    talk = Talk()
+    talk = Talk(slac_retries=1)
     permitted = False
     open_records = 0
     for _ in range(50_000):
@@ -486,7 +533,7 @@ def test_whatever_comes_power_needs_a_vehicle_and_a_word_and_records_pair_up() -
             assert state.authorized
             assert hal.Severity.EMERGENCY not in state.faults.values()
             assert state.operative
-            assert state.hlc is not Hlc.SOUGHT
+            assert state.hlc in (Hlc.LINKED, Hlc.NONE)
             assert state.hlc is not Hlc.LINKED or state.power_wanted
     for name in hal.Fault:
         talk.hears(fault(name, hal.Severity.STOP, active=False))

@@ -5,7 +5,7 @@ from random import Random
 
 from hal.plc.green_phy import GreenPhy
 from hal.plc.timings import Profile, Timings
-from hal.ports import PlcFact
+from hal.ports import PlcFact, SlacBegun
 from sim.plc.powerline import Faults, Powerline, Role, VirtualModem
 from sim.plc.vehicle import EvSlac, EvState, Habits
 
@@ -99,7 +99,7 @@ class Rig:
                     busy = True
                     self._deliver(self.line.from_host(modem, frame, self.now))
         for told, station in zip(self.facts, self.stations, strict=True):
-            told += station.take_facts()
+            told += [fact for fact in station.take_facts() if not isinstance(fact, SlacBegun)]
 
     def _deliver(self, deliveries: list[tuple[VirtualModem, bytes]]) -> None:
         for modem, frame in deliveries:

@@ -5,6 +5,7 @@ from typing import Any
 from hal.plc import mme
 from hal.plc.frame import BROADCAST
 from hal.plc.slac import Matching
+from hal.plc.slac_events import Begun
 from hal.plc.timings import Profile
 
 EVSE = bytes.fromhex("020000000101")
@@ -25,6 +26,7 @@ class Talk:
         self.evse = Matching(EVSE, profile=profile, **options)
         self.ev = EV
         self.run = RUN
+        self.begun: list[Begun] = []
         if armed:
             self.evse.set_key(NMK, self.now)
             self.evse.connect(self.now)
@@ -105,7 +107,10 @@ class Talk:
         return [mme.decode(frame).message for frame in self.evse.take_frames()]
 
     def events(self) -> list[object]:
-        return list(self.evse.take_events())
+        """What became of it; that a vehicle has begun to speak goes to `begun`."""
+        events = self.evse.take_events()
+        self.begun += [event for event in events if isinstance(event, Begun)]
+        return [event for event in events if not isinstance(event, Begun)]
 
     def dropped(self) -> dict[str, int]:
         return dict(self.evse.drops)

@@ -16,7 +16,7 @@ from hal.plc.capture import Capture
 from hal.plc.frame import parse_header
 from hal.plc.link import GreenPhyLink, LinkBusy
 from hal.plc.port import FRAMES_A_WAKE, InterfaceDown, InterfaceGone, PacketPort, PortError
-from hal.ports import LinkReady, ModemFault, ModemReady, PlcFact, PlcLink, SlacMatched
+from hal.ports import LinkReady, ModemFault, ModemReady, PlcFact, PlcLink, SlacBegun, SlacMatched
 from hal.quantities import EvseId
 from sim.plc.powerline import Powerline, Role, VirtualModem
 from sim.plc.vehicle import EvSlac
@@ -166,15 +166,15 @@ class TestGreenPhyLink:
         await until(lambda: len(facts) == 1)
         port.vehicle_connected(True)
         cable.vehicle.start(asyncio.get_running_loop().time())
-        await until(lambda: len(facts) == 3)
-        assert [type(fact) for fact in facts] == [ModemReady, SlacMatched, LinkReady]
+        await until(lambda: len(facts) == 4)
+        assert [type(fact) for fact in facts] == [ModemReady, SlacBegun, SlacMatched, LinkReady]
         link.pilot_toggled()
         link.pause()
         link.resume()
-        await until(lambda: len(facts) == 5)
+        await until(lambda: len(facts) == 6)
         port.terminate()
-        await until(lambda: len(facts) == 7)
-        assert [type(fact).__name__ for fact in facts[3:]] == ["LinkLost", "LinkReady", "LinkLost", "ModemReady"]
+        await until(lambda: len(facts) == 8)
+        assert [type(fact).__name__ for fact in facts[4:]] == ["LinkLost", "LinkReady", "LinkLost", "ModemReady"]
         port.vehicle_connected(False)
 
     async def test_is_ready_at_once_when_the_modem_answers(

@@ -3,7 +3,7 @@
 from hal.plc import mme
 from hal.plc.run import Verdict
 from hal.plc.runs import RECORDED_RUNS
-from hal.plc.slac_events import Drop, Failed, SlacFailure, SlacState
+from hal.plc.slac_events import Begun, Drop, Failed, SlacFailure, SlacState
 from hal.plc.timings import MAX_RUNS, Profile, Timings
 from tests.hal.plc.plc_talk import EV, EVSE, NMK, OTHER_EV, RUN, Talk
 
@@ -164,6 +164,7 @@ def test_a_foreign_request_does_not_shorten_the_wait_for_the_own_vehicle():
     talk.say(mme.SlacParmReq(run_id=RUN), source=OTHER_EV)
     talk.wait(40)
     assert talk.events() == []
+    assert talk.begun == [Begun(OTHER_EV)], "told once: somebody speaks SLAC"
     talk.wait(10)
     assert talk.events() == [Failed(SlacFailure.NOT_MATCHED, rekey=False)]
 
