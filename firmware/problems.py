@@ -36,6 +36,7 @@ _COMPONENTS: dict[Fault, tuple[str, str]] = {
     Fault.VENTILATION_NOT_AVAILABLE: ("Ventilation", "Problem"),
     Fault.RESIDUAL_CURRENT: ("RCD", "Tripped"),
     Fault.COMMUNICATION_FAULT: ("EVSE", "Problem"),
+    Fault.POWER_METER_FAILURE: ("FiscalMetering", "Problem"),
     Fault.VENDOR_ERROR: ("EVSE", "Problem"),
     Fault.VENDOR_WARNING: ("EVSE", "Problem"),
 }

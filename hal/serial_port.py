@@ -6,6 +6,7 @@ import logging
 import os
 import select
 from collections.abc import Callable
+from typing import Literal
 
 import serial
 
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 REOPEN_FIRST_S = 0.1
 REOPEN_MAX_S = 2.0
 _CHUNK = 4096
+
+Parity = Literal["N", "E", "O"]
 
 
 def _hung_up(descriptor: int) -> bool:
@@ -43,6 +46,8 @@ class SerialPort:
         on_data: Callable[[bytes], None],
         on_lost: Callable[[str], None],
         baudrate: int = 115200,
+        parity: Parity = "N",
+        stopbits: int = 1,
     ) -> None:
         self.dropped_bytes = 0
         self._device = device
@@ -50,6 +55,8 @@ class SerialPort:
         self._on_data = on_data
         self._on_lost = on_lost
         self._baudrate = baudrate
+        self._parity = parity
+        self._stopbits = stopbits
         self._serial: serial.Serial | None = None
         self._reopening: asyncio.TimerHandle | None = None
         self._back_off_s = REOPEN_FIRST_S
@@ -62,7 +69,15 @@ class SerialPort:
         """Open now. Raises PortError; after a success a lost line is reopened until `close()`."""
         try:
             # A timeout of 0 sets O_NONBLOCK semantics on reads; exclusive keeps a second opener from mixing in.
-            line = serial.Serial(self._device, self._baudrate, timeout=0, write_timeout=0, exclusive=True)
+            line = serial.Serial(
+                self._device,
+                self._baudrate,
+                parity=self._parity,
+                stopbits=self._stopbits,
+                timeout=0,
+                write_timeout=0,
+                exclusive=True,
+            )
         except (serial.SerialException, OSError, ValueError) as error:
             raise PortError(f"{self._device}: {error}") from error
         self._prefer_low_latency(line)
