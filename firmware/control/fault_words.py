@@ -55,6 +55,10 @@ FAULTS: dict[Fault, tuple[str, str]] = {
         "the safety MCU does not answer",
         "check the serial line in the configuration and the MCU's supply",
     ),
+    Fault.POWER_METER_FAILURE: (
+        "the energy meter does not answer",
+        "check the meter's supply, its bus and its unit number",
+    ),
     Fault.VENDOR_ERROR: ("the board reports an error of its own", "see its text in `evse faults`"),
     Fault.VENDOR_WARNING: ("the board reports a warning of its own", "see its text in `evse faults`"),
 }
