@@ -66,7 +66,7 @@ def _milestones(events: list[Event]) -> list[tuple[str, float]]:
         ("PLC: link ready", lambda e: e["event"] == "LinkReady"),
         ("TLS: established, TPM key", lambda e: e["event"] == "TlsEstablished"),
         ("V2G: session set up", lambda e: e["event"] == "SessionSetUp"),
-        ("SLAC: none, pilot alone", lambda e: e["event"] == "SlacFailed"),
+        ("pilot: nominal PWM", lambda e: e["event"] == "PilotOffered" and 10 <= e["duty_percent"] < 100),
         ("V2G: contract chain verified", lambda e: e["event"] == "ContractPresented"),
         ("OCPP: authorised", lambda e: e["event"] == "AuthorizationAnswered" and e.get("status") == "Accepted"),
         ("V2G: PowerDelivery Start", lambda e: e["event"] == "PowerWanted" and e["wanted"]),
