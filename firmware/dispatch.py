@@ -14,6 +14,7 @@ from ocpp_client.ports import (
     EventSent,
     RemoteStart,
     ResetRequested,
+    TransactionRules,
 )
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Dispatcher:
 
     def take(self, fact: CsmsFact) -> None:
         match fact:
-            case CsmsOnline() | AvailabilityChanged(evse_id=None):
+            case CsmsOnline() | AvailabilityChanged(evse_id=None) | TransactionRules():
                 self._to_all(fact)
             case EventSent(transaction_id=transaction_id):
                 self._to_transaction(fact, transaction_id)

@@ -119,6 +119,8 @@ class UpdateTransaction:
 class EndTransaction:
     trigger_reason: TriggerReason
     stopped_reason: StoppedReason
+    token: IdToken | None = None
+    """The token that ended it, where one did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,15 +146,16 @@ class Evse:
             self.secc.close()
         if self._session.state.transaction_open:
             self._operator.end_transaction(
-                self.number, TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, self._meter()
+                self.number, TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, self._meter(), None
             )
 
     def start_anew(self) -> None:
         """A new session on what the board says now. A vehicle that was charging must be plugged in again."""
         assert self.board is not None, "an EVSE runs with its board"
-        modem_ready = self._session.state.modem_ready
+        before = self._session.state
         self._session = self._make_session()
-        self._session.state.modem_ready = modem_ready
+        self._session.state.modem_ready = before.modem_ready
+        self._session.state.rules = before.rules
         self._queue = asyncio.Queue(QUEUE_LENGTH)
         self._overrun = False
         self.board.offer_nothing()
@@ -243,8 +244,8 @@ class Evse:
                 operator.start_transaction(self.number, trigger, state, token, self._meter(), v2g, remote_start_id)
             case effects.UpdateTransaction(trigger, state, token):
                 operator.update_transaction(self.number, trigger, state, token, self._meter())
-            case effects.EndTransaction(trigger, reason):
-                operator.end_transaction(self.number, trigger, reason, self._meter())
+            case effects.EndTransaction(trigger, reason, token):
+                operator.end_transaction(self.number, trigger, reason, self._meter(), token)
             case effects.ReportStatus(status):
                 operator.connector_status(self.number, status)
             case effects.ReportProblem(cause):

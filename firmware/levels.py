@@ -90,13 +90,13 @@ def _pilot(
         if state.nominal_under_hlc and state.power_wanted:
             return effects.OfferCurrent(state.limits.offer_a)
         return effects.OfferHlc()
-    if state.authorized and state.ending is None:
+    if state.authorized and state.ending is None and not state.suspended:
         return effects.OfferCurrent(state.limits.offer_a)
     return effects.OfferNothing()
 
 
 def _permit(state: State) -> bool:
-    if not (state.plugged and state.authorized and state.operative) or state.spent or state.cut:
+    if not (state.plugged and state.authorized and state.operative) or state.spent or state.cut or state.suspended:
         return False
     if Severity.EMERGENCY in state.faults.values() or (state.stopped and state.ending is None):
         return False

@@ -135,9 +135,14 @@ class OperatorSide:
         self._post(partial(self._station.transaction_updated, evse, trigger, charging_state, meter, token))
 
     def end_transaction(
-        self, evse: EvseId, trigger: TriggerReason, reason: StoppedReason, meter: MeterReading | None
+        self,
+        evse: EvseId,
+        trigger: TriggerReason,
+        reason: StoppedReason,
+        meter: MeterReading | None,
+        token: IdToken | None,
     ) -> None:
-        self._post(partial(self._station.transaction_ended, evse, trigger, reason, meter))
+        self._post(partial(self._station.transaction_ended, evse, trigger, reason, meter, token))
 
     def meter_sampled(self, evse: EvseId, reading: MeterReading) -> None:
         self._post(partial(self._station.meter_sampled, evse, reading))

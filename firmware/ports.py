@@ -67,7 +67,12 @@ class Operator(Protocol):
     ) -> None: ...
 
     def end_transaction(
-        self, evse: EvseId, trigger: TriggerReason, reason: StoppedReason, meter: MeterReading | None
+        self,
+        evse: EvseId,
+        trigger: TriggerReason,
+        reason: StoppedReason,
+        meter: MeterReading | None,
+        token: IdToken | None,
     ) -> None: ...
 
     def meter_sampled(self, evse: EvseId, reading: MeterReading) -> None: ...

@@ -57,6 +57,10 @@ _FAULT_REASONS = {
 }
 """OCPP ReasonEnumType by fault; `Other` for the rest."""
 
+_ENDS_OF_AUTHORIZATION = (TriggerReason.STOP_AUTHORIZED, TriggerReason.REMOTE_STOP, TriggerReason.DEAUTHORIZED)
+_STOP_WITH_AUTHORIZATION = {TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER}
+"""TxStopPoints that end a transaction with its authorisation (E06)."""
+
 _CERTIFICATE_ANSWERS = {
     "CertificateRevoked": secc.Authorization.CERTIFICATE_REVOKED,
     "CertificateExpired": secc.Authorization.CERTIFICATE_EXPIRED,
@@ -80,8 +84,11 @@ class Session:
         self._levels = AT_REST
         self._now = 0.0
         self._slac_retries = slac_retries
-        self._ev_connection_timeout_s = ev_connection_timeout_s
-        self._start_points = frozenset(start_points)
+        self.state.rules = replace(
+            self.state.rules,
+            start_points=frozenset(start_points),
+            ev_connection_timeout_s=ev_connection_timeout_s,
+        )
 
     def feed(self, fact: Fact, now: float) -> list[Effect]:
         """Take one fact; the effects are in the order they must be carried out."""
@@ -139,11 +146,11 @@ class Session:
         ending = self.state.ending
         if ending is not None and not self.state.cut:
             self.state.cut = True
-            self.state.ending = Ending(ending.trigger_reason, ending.stopped_reason, self._now + CONTACTOR_S)
+            self.state.ending = replace(ending, deadline_s=self._now + CONTACTOR_S)
 
     def _start(self, trigger: TriggerReason) -> Iterable[Effect]:
         state = self.state
-        if state.transaction_open or state.spent or state.ending or not self._points() & self._start_points:
+        if state.transaction_open or state.spent or state.ending or not self._points() & state.rules.start_points:
             return
         state.transaction_open = True
         state.transaction_id = ""
@@ -183,30 +190,52 @@ class Session:
             return ChargingState.CHARGING
         if not state.has_charged:
             return ChargingState.EV_CONNECTED
-        return (
-            ChargingState.SUSPENDED_EV if state.limits.offer_a and not state.stopped else ChargingState.SUSPENDED_EVSE
-        )
+        if state.suspended or state.stopped or not state.limits.offer_a:
+            return ChargingState.SUSPENDED_EVSE
+        return ChargingState.SUSPENDED_EV
 
     def _end(self) -> Iterable[Effect]:
         state = self.state
         if not (state.ending and state.cut) or (self._drawing() and not state.contactor_overdue):
             return
-        if state.transaction_open:
-            yield effects.EndTransaction(state.ending.trigger_reason, state.ending.stopped_reason)
-        state.transaction_open = False
+        ending = state.ending
+        parted = ending.stopped_reason if self._goes_on_until_unplugged(ending) else None
+        if parted:
+            yield effects.UpdateTransaction(ending.trigger_reason, ChargingState.EV_CONNECTED, ending.token)
+        elif state.transaction_open:
+            yield effects.EndTransaction(ending.trigger_reason, ending.stopped_reason, ending.token)
+        state.transaction_open = parted is not None
         state.spent = state.plugged
         state.operative = state.operative_wanted
         self._forget_session()
+        if parted:
+            state.parted = parted
+            state.charging_state = ChargingState.EV_CONNECTED
 
-    def _end_with(self, trigger_reason: TriggerReason, stopped_reason: StoppedReason) -> None:
+    def _goes_on_until_unplugged(self, ending: Ending) -> bool:
+        """With TxStopPoint EVConnected alone, the end of the authorisation is not the transaction's."""
+        state = self.state
+        by_driver_or_operator = ending.trigger_reason in _ENDS_OF_AUTHORIZATION
+        return (
+            state.transaction_open
+            and state.plugged
+            and by_driver_or_operator
+            and not state.rules.stop_points & _STOP_WITH_AUTHORIZATION
+        )
+
+    def _end_with(
+        self, trigger_reason: TriggerReason, stopped_reason: StoppedReason, token: ocpp.IdToken | None = None
+    ) -> None:
         """The first reason to end is the one that is recorded."""
         state = self.state
         if state.ending is None and (state.transaction_open or state.authorized):
-            state.ending = Ending(trigger_reason, stopped_reason, self._now + STOP_PATIENCE_S)
+            state.ending = Ending(trigger_reason, stopped_reason, self._now + STOP_PATIENCE_S, token)
 
     def _forget_token(self) -> None:
         state = self.state
         state.token = None
+        state.group_id = None
+        state.rival = None
         state.token_deadline_s = None
         state.remote_start_id = None
         state.authorization = secc.Authorization.PENDING
@@ -215,6 +244,8 @@ class Session:
         state = self.state
         self._forget_token()
         state.ending = None
+        state.parted = None
+        state.suspended = False
         state.cut = False
         state.contactor_overdue = False
         state.has_charged = False
@@ -246,7 +277,7 @@ class Session:
         state = self.state
         state.plugged = False
         state.contactor = hal.Contactor.OPEN  # The board opens by itself in state A.
-        self._end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED)
+        self._end_with(TriggerReason.EV_COMMUNICATION_LOST, state.parted or StoppedReason.EV_DISCONNECTED)
         if state.ending is None:
             self._forget_session()
         state.spent = False
@@ -265,9 +296,12 @@ class Session:
         self._cut()
 
     def _contactor_changed(self, fact: hal.ContactorChanged) -> None:
-        self.state.contactor = fact.contactor
+        state = self.state
+        state.contactor = fact.contactor
         if fact.contactor is hal.Contactor.CLOSED:
-            self.state.has_charged = True
+            state.has_charged = True
+        elif state.has_charged and TxPoint.ENERGY_TRANSFER in state.rules.stop_points:
+            self._end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
 
     def _board_fault(self, fact: hal.BoardFault) -> Iterable[Effect]:
         state = self.state
@@ -280,15 +314,18 @@ class Session:
         yield effects.ReportProblem(fact)
 
     def _token_presented(self, fact: hal.TokenPresented) -> Iterable[Effect]:
-        """A swipe: the token that started a session ends it; any other asks for one."""
+        """A swipe: the token that started a session, or another of its group, ends it; any other asks for one."""
         state = self.state
         token = ocpp.IdToken(fact.id_token, fact.kind)
-        if state.authorized and state.token == token:
+        if state.authorized and _same(state.token, token):
             if state.transaction_open:
-                self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+                self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, token)
             else:
                 self._forget_token()
             return ()
+        if state.authorized and state.transaction_open and state.ending is None:
+            state.rival = token
+            return (effects.Authorize(token, None),)
         if state.authorized or state.ending is not None or state.stopped or not state.operative:
             return ()
         return self._ask(token, None)
@@ -423,14 +460,33 @@ class Session:
 
     def _authorization_answered(self, fact: AuthorizationAnswered) -> Iterable[Effect]:
         state = self.state
+        if state.authorized and fact.token == state.rival:
+            self._rival_answered(fact.token, fact.answer)
+            return
         if fact.token != state.token or state.authorized:
             return  # An answer that came too late: the driver has gone, or was accepted by another token.
-        if fact.answer.status is ocpp.AuthorizationStatus.ACCEPTED:
-            yield from self._accept(fact.token, TriggerReason.AUTHORIZED)
+        if fact.answer.status is ocpp.AuthorizationStatus.ACCEPTED and not self._is_master(fact.answer):
+            yield from self._accept(fact.token, TriggerReason.AUTHORIZED, fact.answer.group_id)
         elif fact.token.kind == "eMAID":
             state.authorization = _refusal(fact.answer)
         else:
             self._forget_token()
+
+    def _rival_answered(self, token: ocpp.IdToken, answer: ocpp.AuthorizeAnswer) -> None:
+        """Another token ends a transaction when its group is the transaction's (C09), or the master pass (C16)."""
+        state = self.state
+        state.rival = None
+        if answer.status is not ocpp.AuthorizationStatus.ACCEPTED or answer.group_id is None:
+            return
+        if self._is_master(answer):
+            self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, token)
+        elif answer.group_id == state.group_id:
+            self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, token)
+
+    def _is_master(self, answer: ocpp.AuthorizeAnswer) -> bool:
+        """C16: a master pass starts nothing."""
+        master = self.state.rules.master_pass_group_id
+        return bool(master) and answer.group_id == master
 
     def _remote_start(self, fact: ocpp.RemoteStart) -> Iterable[Effect]:
         """The operator has accepted the token already."""
@@ -439,16 +495,18 @@ class Session:
             return ()
         state.token = fact.id_token
         state.remote_start_id = fact.remote_start_id
-        return self._accept(fact.id_token, TriggerReason.REMOTE_START)
+        return self._accept(fact.id_token, TriggerReason.REMOTE_START, fact.group_id)
 
-    def _accept(self, token: ocpp.IdToken, trigger: TriggerReason) -> Iterable[Effect]:
+    def _accept(self, token: ocpp.IdToken, trigger: TriggerReason, group_id: str | None) -> Iterable[Effect]:
         state = self.state
         state.authorization = secc.Authorization.ACCEPTED
+        state.group_id = group_id
+        state.parted = None
         state.spent = False
         if state.plugged and state.hlc is Hlc.SOUGHT and not state.slac_begun and state.pilot_step is None:
             self._step(Step.ERROR, T_STEP_EF_S, retry=False)  # Paid for, and nobody spoke: no more talk.
         if not state.plugged:
-            state.token_deadline_s = self._now + self._ev_connection_timeout_s
+            state.token_deadline_s = self._now + state.rules.ev_connection_timeout_s
         if state.transaction_open:
             yield effects.UpdateTransaction(trigger, state.charging_state, token)
 
@@ -457,8 +515,15 @@ class Session:
             self._end_with(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
 
     def _token_deauthorized(self, fact: ocpp.TokenDeauthorized) -> None:
-        if fact.transaction_id == self.state.transaction_id:
+        if fact.transaction_id != self.state.transaction_id:
+            return
+        if fact.suspend:
+            self.state.suspended = True
+        else:
             self._end_with(TriggerReason.DEAUTHORIZED, StoppedReason.DEAUTHORIZED)
+
+    def _transaction_rules(self, fact: ocpp.TransactionRules) -> None:
+        self.state.rules = fact
 
     def _reset_requested(self, fact: ocpp.ResetRequested) -> None:
         if fact.immediate:
@@ -485,6 +550,11 @@ class Session:
 
     def _transaction_opened(self, fact: TransactionOpened) -> None:
         self.state.transaction_id = fact.transaction_id
+
+
+def _same(one: ocpp.IdToken | None, other: ocpp.IdToken) -> bool:
+    """IdTokenType.idToken is case insensitive."""
+    return one is not None and (one.id_token.lower(), one.kind) == (other.id_token.lower(), other.kind)
 
 
 def _refusal(answer: ocpp.AuthorizeAnswer) -> secc.Authorization:
@@ -525,6 +595,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ocpp.RemoteStart: Session._remote_start,
     ocpp.RemoteStop: Session._remote_stop,
     ocpp.TokenDeauthorized: Session._token_deauthorized,
+    ocpp.TransactionRules: Session._transaction_rules,
     ocpp.ResetRequested: Session._reset_requested,
     ocpp.AvailabilityChanged: Session._availability_changed,
     ocpp.CsmsLimit: Session._csms_limit,

@@ -5,7 +5,7 @@ from enum import Enum
 
 from firmware.limits import Limits
 from hal.ports import Contactor, Fault, Severity
-from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TriggerReason
+from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TransactionRules, TriggerReason, TxPoint
 from secc.ports import Authorization, CertificateAnswer, PaymentOption
 
 
@@ -43,6 +43,14 @@ class Ending:
     trigger_reason: TriggerReason
     stopped_reason: StoppedReason
     deadline_s: float
+    token: IdToken | None = None
+    """The token that ended it, where one did."""
+
+
+DEFAULT_RULES = TransactionRules(
+    frozenset({TxPoint.POWER_PATH_CLOSED}), frozenset({TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED}), 60.0, ""
+)
+"""Until the operator's side has told its own."""
 
 
 @dataclass(slots=True)
@@ -73,15 +81,24 @@ class State:
 
     token: IdToken | None = None
     """The token asked about last."""
+    group_id: str | None = None
+    """The accepted token's group: any token of it may end the transaction."""
+    rival: IdToken | None = None
+    """Another token, presented while this one is accepted: the CSMS is asked for its group."""
     authorization: Authorization = Authorization.PENDING
     token_deadline_s: float | None = None
     """Until when an accepted token waits for its vehicle."""
     remote_start_id: int | None = None
 
+    rules: TransactionRules = DEFAULT_RULES
     transaction_id: str = ""
     transaction_open: bool = False
     charging_state: ChargingState = ChargingState.IDLE
     has_charged: bool = False
+    suspended: bool = False
+    """The CSMS refused the token afterwards: the transaction goes on without energy."""
+    parted: StoppedReason | None = None
+    """Why the driver's part is over, while the transaction goes on until the plug is out (TxStopPoint EVConnected)."""
     ending: Ending | None = None
     cut: bool = False
     """The vehicle had its time to stop drawing: no more power in this session."""

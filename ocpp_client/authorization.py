@@ -1,7 +1,7 @@
 """Who may charge when the CSMS cannot be asked: the authorization cache and the offline rules. Pure.
 
     online                      -> the CSMS's word, kept in the cache (C10); with LocalPreAuthorize a cached
-                                   Accepted is enough (C12)
+                                   Accepted is enough (C12), and with DisablePostAuthorize any cached word
     offline, token in the cache -> the cached word, where LocalAuthorizeOffline allows (C13)
     offline, unknown token      -> accepted where OfflineTxForUnknownIdEnabled allows (C15), else no word
 
@@ -29,6 +29,8 @@ class OfflineRules:
     cache_lifetime_s: float
     authorize_offline: bool
     pre_authorize: bool
+    post_authorize: bool
+    """Whether the CSMS is asked again about a token the cache knows as not accepted."""
     unknown_offline: bool
     contract_offline: bool
 
@@ -111,7 +113,9 @@ class Authorizer:
         if token.kind == "NoAuthorization":
             return AuthorizeAnswer(AuthorizationStatus.ACCEPTED)
         entry = self.cache.find(token, now) if rules.cache_enabled and rules.pre_authorize else None
-        if entry is None or entry.status is not AuthorizationStatus.ACCEPTED or token.kind == "eMAID":
+        if entry is None or token.kind == "eMAID":
+            return None
+        if entry.status is not AuthorizationStatus.ACCEPTED and rules.post_authorize:
             return None
         return AuthorizeAnswer(entry.status, group_id=entry.group_id)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ocpp_client.actions import Answer, Handlers, status
+from ocpp_client.actions import Answer, Handlers, accepted, status
 from ocpp_client.ports import CertificateId, CertificateStore, InstalledCertificate
 from ocpp_client.wire import Payload
 
@@ -10,14 +10,19 @@ CHARGING_STATION_CERTIFICATE = "ChargingStationCertificate"
 
 
 SecurityEvent = Callable[[str, str], None]
+Taken = Callable[[str], None]
 
 
 class CertificateActions:
-    """`security_event` tells the CSMS, by kind and detail, of a certificate that does not fit (A02.FR.08)."""
+    """`security_event` tells the CSMS, by kind and detail, of a certificate that does not fit (A02.FR.08).
 
-    def __init__(self, store: CertificateStore, security_event: SecurityEvent) -> None:
+    `taken` is called with the use of a signed certificate once the CSMS has its answer.
+    """
+
+    def __init__(self, store: CertificateStore, security_event: SecurityEvent, taken: Taken) -> None:
         self._store = store
         self._security_event = security_event
+        self._taken = taken
 
     def handlers(self) -> Handlers:
         return {
@@ -49,7 +54,7 @@ class CertificateActions:
     async def signed(self, request: Payload, _at_s: float) -> Answer:
         use = request.get("certificateType", CHARGING_STATION_CERTIFICATE)
         if await self._store.signed(request["certificateChain"], use):
-            return status("Accepted")
+            return accepted(lambda: self._taken(use))
         refusal = status("Rejected", "InvalidCertificate")
         return Answer(refusal.payload, lambda: self._security_event("InvalidChargingStationCertificate", use))
 

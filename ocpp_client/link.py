@@ -7,17 +7,19 @@ pong, and one second for closing.
 
 import asyncio
 import base64
+import contextlib
 import logging
 import random
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from ocpp_client.wire import SUBPROTOCOL
@@ -77,6 +79,14 @@ class BackOff:
         return doubled + random.uniform(0, self.random_s)  # spreads stations, keeps no secret
 
 
+class Moved(Enum):
+    """What came of opening the next connection beside the one there is."""
+
+    DONE = "the next connection serves"
+    REFUSED = "the CSMS refused it"
+    UNREACHABLE = "the CSMS was not reached"
+
+
 class Link:
     """`endpoint`, `back_off` and `ping_s` are asked at each attempt: a CSMS may change them in between."""
 
@@ -94,6 +104,8 @@ class Link:
         self._unsent: deque[str] = deque()
         self._wake = asyncio.Event()
         self._socket: ClientConnection | None = None
+        self._next: ClientConnection | None = None
+        self._next_ready = asyncio.Event()
         self.counts: Counter[str] = Counter()
 
     @property
@@ -122,22 +134,52 @@ class Link:
         if socket is not None:
             await socket.close(1000, reason)
 
+    async def move(self, endpoint: Endpoint) -> Moved:
+        """Open the next connection while this one serves, and go over to it if the CSMS takes it."""
+        try:
+            socket = await self._connect(endpoint)
+        except _CONNECT_ERRORS as error:
+            moved = Moved.REFUSED if _is_refusal(error) else Moved.UNREACHABLE
+            log.warning("the next connection could not be opened: %s: %s", moved.value, _reason(error))
+            return moved
+        if socket.subprotocol != SUBPROTOCOL:
+            await socket.close(1002, "subprotocol")
+            return Moved.REFUSED
+        self._next = socket
+        self._next_ready.set()
+        await self.drop("the next connection serves")
+        return Moved.DONE
+
     async def run(self) -> None:
         """Until cancelled."""
+        try:
+            await self._run()
+        finally:
+            if self._next is not None:
+                await self._next.close()
+
+    async def _run(self) -> None:
         failures = 0
         while True:
             try:
-                socket = await self._connect()
-            except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError, EOFError) as error:
+                socket = self._take_next() or await self._connect(self._endpoint())
+            except _CONNECT_ERRORS as error:
                 failures += 1
                 self.counts["connect failed"] += 1
                 self._user.connect_failed(_reason(error), failures)
             else:
                 failures = await self._serve(socket, failures)
-            await asyncio.sleep(self._back_off().wait_s(max(failures, 1)))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._next_ready.wait(), self._back_off().wait_s(max(failures, 1)))
 
-    async def _connect(self) -> ClientConnection:
-        endpoint = self._endpoint()
+    def _take_next(self) -> ClientConnection | None:
+        socket, self._next = self._next, None
+        self._next_ready.clear()
+        return socket
+
+    async def _connect(self, endpoint: Endpoint) -> ClientConnection:
+        if endpoint.tls is None and endpoint.url.startswith("wss:"):
+            raise ValueError("no TLS: roots or the station's key are missing")
         ping_s = self._ping_s() or None
         return await connect(
             endpoint.full_url,
@@ -194,6 +236,18 @@ class Link:
                     await socket.send(self._unsent.popleft())
         except ConnectionClosed:
             return
+
+
+_CONNECT_ERRORS = (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError, EOFError)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the CSMS was there and would not have us; a certificate of its own that we refuse is not that."""
+    if isinstance(error, InvalidStatus):
+        return error.response.status_code < 500
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return False
+    return isinstance(error, ssl.SSLError | InvalidHandshake | EOFError | ConnectionResetError | BrokenPipeError)
 
 
 def _reason(error: BaseException) -> str:

@@ -4,6 +4,7 @@ The journal is firmware's; this package says what it must keep. A TransactionEve
 transaction's state are one write, made before the event is sent.
 """
 
+import ssl
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,10 @@ class OcppError(Exception):
 
 class JournalError(OcppError):
     """The journal could not write or read; what the call would have stored is not durable."""
+
+
+class CertificateStoreError(OcppError):
+    """A key could not be made or used, or a certificate not be stored; the text says why."""
 
 
 class TransactionError(OcppError):
@@ -260,11 +265,22 @@ class CertificateStore(Protocol):
         ...
 
     async def signed(self, chain_pem: str, use: str) -> bool:
-        """Take a signed chain into use (`use`: CertificateSigningUseEnumType); False when it does not fit the key."""
+        """Take a signed chain (`use`: CertificateSigningUseEnumType); False when it does not hold or not fit the key.
+
+        One for vehicles is in use from now on, one for the CSMS becomes the `candidate`.
+        """
         ...
 
     async def signing_request(self, use: str) -> str:
-        """A CSR in PEM for a fresh key of that use."""
+        """A CSR in PEM for a fresh key of that use. Raises CertificateStoreError."""
+        ...
+
+    async def candidate(self) -> ssl.SSLContext | None:
+        """TLS with the certificate for the CSMS that was accepted and not yet tried. Raises CertificateStoreError."""
+        ...
+
+    async def tried(self, works: bool) -> None:
+        """Put the candidate in use and destroy the old key, or give the candidate up. Raises CertificateStoreError."""
         ...
 
 
@@ -321,15 +337,31 @@ class RemoteStart:
     evse_id: EvseId | None
     id_token: IdToken
     remote_start_id: int
+    group_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenDeauthorized:
-    """The CSMS refused the token in a TransactionEventResponse (offline start, or expiry)."""
+    """The CSMS refused the token in a TransactionEventResponse (offline start, or expiry).
+
+    The transaction ends; with `suspend` it goes on without energy (StopTxOnInvalidId false).
+    """
 
     evse_id: EvseId
     transaction_id: str
     status: str
+    suspend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRules:
+    """What the CSMS has set about transactions: told at start and at each change."""
+
+    start_points: frozenset[TxPoint]
+    stop_points: frozenset[TxPoint]
+    ev_connection_timeout_s: float
+    master_pass_group_id: str
+    """Tokens of this group end transactions and start none; empty for no such group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +402,7 @@ CsmsFact = (
     | RemoteStop
     | RemoteStart
     | TokenDeauthorized
+    | TransactionRules
     | ResetRequested
     | UnlockRequested
     | AvailabilityChanged

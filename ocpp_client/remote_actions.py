@@ -19,7 +19,7 @@ from ocpp_client.ports import (
 )
 from ocpp_client.profiles import TX_PROFILE, ProfileLimits, ProfileRefused, check_shape
 from ocpp_client.transactions import Transactions
-from ocpp_client.wire import Payload
+from ocpp_client.wire import Payload, text_at
 
 UNLOCK_TIMEOUT_S = 10.0
 
@@ -85,7 +85,8 @@ class RemoteActions:
                 return refusal
             self._host.keep_profile(request["remoteStartId"], profile)
         token = IdToken(request["idToken"]["idToken"], request["idToken"]["type"])
-        fact = RemoteStart(evse_id, token, request["remoteStartId"])
+        group_id = text_at(request, "groupIdToken", "idToken")
+        fact = RemoteStart(evse_id, token, request["remoteStartId"], group_id)
         payload: Payload = {"status": "Accepted"}
         if evse_id is not None and (state := self._transactions.on(evse_id)) is not None:
             payload["transactionId"] = state.transaction_id

@@ -13,6 +13,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hal.quantities import EvseId, MeterReading
@@ -21,6 +22,7 @@ from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.authorization_actions import AuthorizationActions
 from ocpp_client.availability import Availability
 from ocpp_client.certificate_actions import CertificateActions
+from ocpp_client.certificate_desk import CertificateDesk
 from ocpp_client.charging_actions import ChargingActions
 from ocpp_client.clock import StationClock
 from ocpp_client.config import OcppConfig
@@ -28,7 +30,8 @@ from ocpp_client.connection import Dialogue, Rules, payload_of
 from ocpp_client.device_actions import DeviceActions
 from ocpp_client.device_model import DeviceModel
 from ocpp_client.ev_certificates import ev_certificate
-from ocpp_client.link import BackOff, Endpoint
+from ocpp_client.invalid_id import InvalidIds
+from ocpp_client.link import BackOff, Endpoint, Moved
 from ocpp_client.log_actions import LogActions
 from ocpp_client.metering import ReadingContext
 from ocpp_client.network import Network, NetworkProfile
@@ -50,8 +53,9 @@ from ocpp_client.ports import (
     RemoteStart,
     Report,
     StoppedReason,
-    TokenDeauthorized,
+    TransactionRules,
     TriggerReason,
+    TxPoint,
 )
 from ocpp_client.profiles import Profiles
 from ocpp_client.queue import Call, RetryRules
@@ -69,6 +73,13 @@ log = logging.getLogger(__name__)
 
 MAX_CERTIFICATE = 5500
 """Characters of AuthorizeRequest.certificate."""
+_TRANSACTION_RULES = (
+    ("TxCtrlr", "TxStartPoint"),
+    ("TxCtrlr", "TxStopPoint"),
+    ("TxCtrlr", "EVConnectionTimeOut"),
+    ("AuthCtrlr", "MasterPassGroupId"),
+)
+"""Variables that `TransactionRules` carries to the EVSEs."""
 MAX_OCSP = 4
 """Entries of AuthorizeRequest.iso15118CertificateHashData."""
 
@@ -112,6 +123,7 @@ class OcppStation:
             )
         )
         self._authorizer = Authorizer()
+        self._invalid_ids = InvalidIds(self.model, report)
         self._security_log = SecurityLog(journal)
         self._logs = LogActions(config.identity, self._security_log, logs, self.clock.now, self._send_later)
         self._transactions = Transactions(
@@ -128,7 +140,11 @@ class OcppStation:
         )
         self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
-        self._triggers = Triggers(self, self._dialogue, self._transactions, evse_ids, certificates, config.phases)
+        self._certificates: CertificateDesk | None = None
+        if certificates is not None:
+            self._certificates = CertificateDesk(self, certificates, self._dialogue.request, self._send_later)
+        sign = self._certificates.sign if self._certificates is not None else None
+        self._triggers = Triggers(self, self._dialogue, self._transactions, evse_ids, sign, config.phases)
         self._boot_reason = config.boot_reason
         self._dumped_cache = self._authorizer.cache.dump()
         self._event_id = 0
@@ -143,7 +159,7 @@ class OcppStation:
         network = NetworkActions(self._network, lambda: self._put("network", self._network.dump()))
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if certificates is not None:
-            table |= CertificateActions(certificates, self.security_event).handlers()
+            table |= CertificateActions(certificates, self.security_event, self._certificate_taken).handlers()
         return table
 
     def _rules(self) -> Rules:
@@ -181,6 +197,9 @@ class OcppStation:
         self.model.on_change("OCPPCommCtrlr", "WebSocketPingInterval", self._ping_changed)
         self.model.on_change("OCPPCommCtrlr", "HeartbeatInterval", self._heartbeat_changed)
         self.model.on_change("SecurityCtrlr", "BasicAuthPassword", self._password_changed)
+        for component, variable in _TRANSACTION_RULES:
+            self.model.on_change(component, variable, lambda _value: self._report_rules())
+        self._report_rules()
         self._dialogue.start()
         await self._desk.start(self._dialogue)
         self._status.start(self._dialogue)
@@ -188,6 +207,8 @@ class OcppStation:
     async def stop(self) -> None:
         """Close the link. Transactions stay open in the journal: a station that stops has its power cut."""
         self._desk.stop()
+        if self._certificates is not None:
+            self._certificates.stop()
         await self._logs.stop()
         await self._dialogue.stop()
 
@@ -241,6 +262,8 @@ class OcppStation:
         known = self._authorizer.before_asking(token, self.clock.now(), self._authorization_rules())
         if known is not None:
             return known
+        if self.model.flag("AuthCtrlr", "DisableRemoteAuthorization") and token.kind != "eMAID":
+            return self._authorizer.unanswered(token, self.clock.now(), self._authorization_rules())
         payload: Payload = {"idToken": {"idToken": token.id_token, "type": token.kind}}
         if certificate_pem is not None and len(certificate_pem) <= MAX_CERTIFICATE:
             payload["certificate"] = certificate_pem
@@ -254,23 +277,42 @@ class OcppStation:
         self._cache_changed()
         return answer
 
-    async def may_stop(self, evse_id: EvseId, token: IdToken) -> bool:
-        """Whether this token may stop the EVSE's transaction: the same token, its group, or the master pass."""
-        state = self._transactions.on(evse_id)
-        if state is None or state.id_token is None:
-            return False
-        if (state.id_token.id_token.lower(), state.id_token.kind) == (token.id_token.lower(), token.kind):
-            return True
-        answer = await self.authorize(token)
-        if answer.status is not AuthorizationStatus.ACCEPTED or answer.group_id is None:
-            return False
-        starter = self._authorizer.cache.find(state.id_token, self.clock.now())
-        master = self.model.text("AuthCtrlr", "MasterPassGroupId")
-        return answer.group_id == master or (starter is not None and answer.group_id == starter.group_id)
-
     async def ev_certificate(self, schema: str, action: str, exi_request: bytes) -> bytes | None:
         """Ask for a vehicle's contract certificate (M01, M02): the EXI response, or None."""
         return await ev_certificate(self._dialogue.request, schema, action, exi_request)
+
+    # --- Certificates of the station itself ---
+
+    def use_tls(self, tls: ssl.SSLContext | None) -> None:
+        """For the connections to come; the one there is stays."""
+        self._tls = tls
+
+    def sign_certificate(self, use: str) -> None:
+        """Ask the CSMS to sign a fresh key (A02), unless it was asked already. `use`: CertificateSigningUseEnumType."""
+        if self._certificates is not None and not self._certificates.asked_for(use):
+            self._certificates.sign(use)
+
+    async def certificate_status(self, certificate: OcspRequestData) -> bytes | None:
+        """The OCSP response (DER) of a certificate, through the CSMS (M06); None if there is none to be had now."""
+        return None if self._certificates is None else await self._certificates.status(certificate)
+
+    def signing_waits(self) -> tuple[float, int]:
+        wait_s = self.model.number("SecurityCtrlr", "CertSigningWaitMinimum")
+        return wait_s, int(self.model.number("SecurityCtrlr", "CertSigningRepeatTimes"))
+
+    def needs_client_certificate(self) -> bool:
+        return self._network.active.security_profile == 3
+
+    async def move_link(self, tls: ssl.SSLContext) -> Moved:
+        moved = await self._dialogue.link.move(replace(self._endpoint(), tls=tls))
+        if moved is Moved.DONE:
+            self._tls = tls
+        return moved
+
+    def _certificate_taken(self, use: str) -> None:
+        if self._certificates is not None:
+            self._certificates.came(use)
+            self._dialogue.spawn(self._certificates.try_candidate())
 
     # --- What firmware tells: transactions ---
 
@@ -312,10 +354,12 @@ class OcppStation:
     ) -> None:
         """Ended; without `meter` the latest reading stands."""
         await self._desk.ended(evse_id, trigger, stopped_reason, meter, id_token)
+        self._invalid_ids.transaction_ended(evse_id)
         self._status.transaction_ended()
 
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
         """A reading, as often as the board gives them; written down now and then for the case of a power cut."""
+        self._invalid_ids.sampled(evse_id, reading)
         await self._desk.meter_sampled(evse_id, reading)
 
     # --- What firmware tells: status and events ---
@@ -388,6 +432,8 @@ class OcppStation:
     def went_online(self) -> None:
         self.report_fact(CsmsOnline(True, "registered"))
         self._status.went_online()
+        if self._certificates is not None:
+            self._dialogue.spawn(self._certificates.try_candidate())
 
     def went_offline(self, reason: str) -> None:
         self._status.went_offline()
@@ -424,7 +470,7 @@ class OcppStation:
             self._cache_changed()
         state = self._transactions.find(transaction_id)
         if status != AuthorizationStatus.ACCEPTED and state is not None:
-            self.report_fact(TokenDeauthorized(state.evse_id, transaction_id, status))
+            self._invalid_ids.refused(state, status)
 
     def durable_given_up(self, call: Call) -> None:
         log.error("the CSMS never took %s of transaction %s", call.action, call.transaction_id)
@@ -489,6 +535,7 @@ class OcppStation:
             cache_lifetime_s=self.model.number("AuthCacheCtrlr", "LifeTime"),
             authorize_offline=flag("AuthCtrlr", "LocalAuthorizeOffline"),
             pre_authorize=flag("AuthCtrlr", "LocalPreAuthorize"),
+            post_authorize=not flag("AuthCacheCtrlr", "DisablePostAuthorize"),
             unknown_offline=flag("AuthCtrlr", "OfflineTxForUnknownIdEnabled"),
             contract_offline=flag("ISO15118Ctrlr", "ContractValidationOffline"),
         )
@@ -501,6 +548,19 @@ class OcppStation:
 
     def _variables_changed(self) -> None:
         self._put("variables", self.model.dump())
+
+    def _report_rules(self) -> None:
+        def points(variable: str) -> frozenset[TxPoint]:
+            return frozenset(TxPoint(name) for name in self.model.members("TxCtrlr", variable))
+
+        self.report_fact(
+            TransactionRules(
+                points("TxStartPoint"),
+                points("TxStopPoint"),
+                self.model.number("TxCtrlr", "EVConnectionTimeOut"),
+                self.model.text("AuthCtrlr", "MasterPassGroupId"),
+            )
+        )
 
     def _ping_changed(self, value: str) -> None:
         self._dialogue.link.set_ping_interval(float(value))

@@ -116,9 +116,10 @@ class StatusDesk:
     # --- Reset ---
 
     def reset_requested(self, evse_id: EvseId | None, immediate: bool) -> None:
+        now = immediate or not self.busy(evse_id)
         if evse_id is None:
-            self._put("boot_reason", "RemoteReset")
-        if immediate or not self.busy(evse_id):
+            self._put("boot_reason", "RemoteReset" if now else "ScheduledReset")
+        if now:
             self._report(ResetRequested(evse_id, immediate))
         else:
             self._idle_resets.add(STATION if evse_id is None else int(evse_id))

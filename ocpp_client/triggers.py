@@ -6,7 +6,7 @@ from typing import Protocol
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.connection import Dialogue
 from ocpp_client.metering import Measurand, ReadingContext, meter_value
-from ocpp_client.ports import CertificateStore, TriggerReason
+from ocpp_client.ports import TriggerReason
 from ocpp_client.queue import Registration
 from ocpp_client.transactions import Transactions
 from ocpp_client.wire import Payload
@@ -41,14 +41,14 @@ class Triggers:
         dialogue: Dialogue,
         transactions: Transactions,
         evse_ids: Sequence[EvseId],
-        certificates: CertificateStore | None,
+        sign: Callable[[str], None] | None,
         phases: int,
     ) -> None:
         self._host = host
         self._dialogue = dialogue
         self._transactions = transactions
         self._evse_ids = tuple(evse_ids)
-        self._certificates = certificates
+        self._sign = sign
         self._phases = phases
         self._senders: dict[str, Callable[[Sequence[EvseId]], None]] = {
             "BootNotification": lambda _evses: dialogue.boot_now(),
@@ -67,7 +67,7 @@ class Triggers:
     def can(self, message: str, evse_id: EvseId | None) -> str:
         """A TriggerMessageStatusEnumType."""
         if message in _SIGNING:
-            return "Accepted" if self._certificates is not None else "NotImplemented"
+            return "Accepted" if self._sign is not None else "NotImplemented"
         if message not in self._senders:
             return "NotImplemented"
         if message == "BootNotification" and self._dialogue.registrar.status is Registration.ACCEPTED:
@@ -80,8 +80,8 @@ class Triggers:
         return "Accepted"
 
     def send(self, message: str, evse_id: EvseId | None) -> None:
-        if message in _SIGNING:
-            self._dialogue.spawn(self._send_signing_request(_SIGNING[message]))
+        if message in _SIGNING and self._sign is not None:
+            self._sign(_SIGNING[message])
         else:
             self._senders[message](self._wanted(evse_id))
 
@@ -109,8 +109,3 @@ class Triggers:
         await self._host.transaction_updated(
             evse_id, TriggerReason.TRIGGER, meter=meter, context=ReadingContext.TRIGGER
         )
-
-    async def _send_signing_request(self, use: str) -> None:
-        if self._certificates is not None:
-            csr = await self._certificates.signing_request(use)
-            self._dialogue.send_later("SignCertificate", {"csr": csr, "certificateType": use})

@@ -153,6 +153,7 @@ def _authorization() -> Iterator[Variable]:
     name = "AuthCtrlr"
     yield Variable(name, "Enabled", _BOOLEAN, "true")
     yield Variable(name, "AuthorizeRemoteStart", _BOOLEAN, "false", None, _RW)
+    yield Variable(name, "DisableRemoteAuthorization", _BOOLEAN, "false", None, _RW)
     yield Variable(name, "LocalAuthorizeOffline", _BOOLEAN, "true", None, _RW)
     yield Variable(name, "LocalPreAuthorize", _BOOLEAN, "false", None, _RW)
     yield Variable(name, "OfflineTxForUnknownIdEnabled", _BOOLEAN, "false", None, _RW)
@@ -161,6 +162,7 @@ def _authorization() -> Iterator[Variable]:
     yield Variable(cache, "Available", _BOOLEAN, "true")
     yield Variable(cache, "Enabled", _BOOLEAN, "true", None, _RW)
     yield Variable(cache, "LifeTime", _INTEGER, "864000", None, _RW, "s", lowest=0, highest=31_536_000)
+    yield Variable(cache, "DisablePostAuthorize", _BOOLEAN, "false", None, _RW)
     yield Variable(cache, "Storage", _INTEGER, "0", highest=500)
     yield Variable("LocalAuthListCtrlr", "Available", _BOOLEAN, "false")
     yield Variable("LocalAuthListCtrlr", "Enabled", _BOOLEAN, "false")

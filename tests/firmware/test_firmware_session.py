@@ -1,6 +1,7 @@
 """Sessions as conversations: facts in, effects out, in virtual time."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from firmware import effects as e
 from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
 from firmware.limits import Limits
 from firmware.session import CONTACTOR_S, READY_S, STOP_PATIENCE_S, T_STEP_EF_S, T_STEP_X1_S, Session
-from firmware.state import Hlc
+from firmware.state import DEFAULT_RULES, Hlc
 from hal import ports as hal
 from hal.quantities import EvseId, MeterReading
 from ocpp_client import ports as ocpp
@@ -26,6 +27,8 @@ NO = ocpp.AuthorizeAnswer(ocpp.AuthorizationStatus.INVALID)
 plugged_in = hal.PluggedIn(0)
 unplugged = hal.Unplugged(0)
 modem_ready = hal.ModemReady(0)
+other_swipe = hal.TokenPresented(OTHER.id_token, OTHER.kind, 0)
+METER = MeterReading(1.0, 0.0, (0.0,) * 3, (230.0,) * 3, 0.0, datetime(2026, 1, 1, tzinfo=UTC))
 slac_failed = hal.SlacFailed("no CM_SLAC_PARM.REQ", 0)
 link_ready = hal.LinkReady(MAC, 0)
 paused = hal.VehiclePaused(0)
@@ -33,6 +36,14 @@ swipe = hal.TokenPresented("04A2B3C4", "ISO14443", 0)
 closed = hal.ContactorChanged(hal.Contactor.CLOSED, 0)
 opened = hal.ContactorChanged(hal.Contactor.OPEN, 0)
 contract_presented = secc.ContractPresented(CONTRACT)
+
+
+def of_group(name: str) -> ocpp.AuthorizeAnswer:
+    return ocpp.AuthorizeAnswer(ocpp.AuthorizationStatus.ACCEPTED, group_id=name)
+
+
+def rules(**changed: object) -> ocpp.TransactionRules:
+    return replace(DEFAULT_RULES, **changed)  # type: ignore[arg-type]
 
 
 def fault(name: hal.Fault, severity: hal.Severity, active: bool = True) -> hal.BoardFault:
@@ -190,7 +201,93 @@ def test_a_refused_card_leaves_room_for_another() -> None:
 
 def test_another_card_cannot_stop_a_session() -> None:
     talk = Talk().charges_by_card()
-    assert talk.hears(hal.TokenPresented(OTHER.id_token, OTHER.kind, 0)) == []
+    assert talk.hears(other_swipe) == [e.Authorize(OTHER, None)], "it may be of the same group"
+    assert talk.hears(AuthorizationAnswered(OTHER, YES)) == []
+    talk.hears(other_swipe)
+    assert talk.hears(AuthorizationAnswered(OTHER, NO)) == []
+    assert talk.session.state.token == CARD
+
+
+def test_a_card_of_the_same_group_stops_a_session() -> None:
+    talk = Talk(has_plc=False)
+    talk.hears(plugged_in, swipe, AuthorizationAnswered(CARD, of_group("fleet")), TransactionOpened("tx-1"), closed)
+    talk.hears(other_swipe)
+    assert talk.hears(AuthorizationAnswered(OTHER, of_group("another"))) == []
+    talk.hears(other_swipe, AuthorizationAnswered(OTHER, of_group("fleet")))
+    talk.hears(paused, opened)
+    assert talk.end() == e.EndTransaction("StopAuthorized", "Local", OTHER)
+
+
+def test_a_master_pass_starts_nothing_and_stops_what_runs() -> None:
+    talk = Talk(has_plc=False)
+    talk.hears(rules(master_pass_group_id="master"), plugged_in, other_swipe)
+    assert talk.hears(AuthorizationAnswered(OTHER, of_group("master"))) == []
+    assert not talk.session.state.authorized
+    talk.hears(swipe, AuthorizationAnswered(CARD, YES), TransactionOpened("tx-1"), closed)
+    talk.hears(other_swipe, AuthorizationAnswered(OTHER, of_group("master")), paused, opened)
+    assert talk.end() == e.EndTransaction("StopAuthorized", "MasterPass", OTHER)
+
+
+def test_the_letters_of_a_token_have_no_case() -> None:
+    talk = Talk(has_plc=False)
+    talk.hears(plugged_in, ocpp.RemoteStart(None, ocpp.IdToken("04a2b3c4", "ISO14443"), 7), TransactionOpened("tx-1"))
+    talk.hears(closed, swipe, paused, opened)
+    assert talk.end() == e.EndTransaction("StopAuthorized", "Local", CARD)
+
+
+def test_with_stop_point_ev_connected_a_transaction_lasts_until_the_plug_is_out() -> None:
+    talk = Talk(has_plc=False)
+    talk.hears(rules(stop_points=frozenset({ocpp.TxPoint.EV_CONNECTED})))
+    talk.charges_by_card()
+    talk.hears(swipe, paused)
+    assert talk.hears(opened) == [
+        e.UpdateTransaction("ChargingStateChanged", "SuspendedEV"),
+        e.UpdateTransaction("StopAuthorized", "EVConnected", CARD),
+        e.LockConnector(False),
+    ]
+    assert talk.hears(hal.MeterSampled(METER)) == [], "nothing more is told"
+    talk.hears(unplugged)
+    assert talk.end() == e.EndTransaction("EVCommunicationLost", "Local", None)
+
+
+def test_a_driver_who_parted_may_come_back_into_the_same_transaction() -> None:
+    talk = Talk(has_plc=False)
+    talk.hears(rules(stop_points=frozenset({ocpp.TxPoint.EV_CONNECTED})))
+    talk.charges_by_card()
+    talk.hears(swipe, paused, opened, swipe)
+    talk.hears(AuthorizationAnswered(CARD, YES))
+    assert e.UpdateTransaction("Authorized", "EVConnected", CARD) in talk.effects
+    assert e.PermitPower(True) in talk.effects
+    talk.hears(closed, unplugged)
+    assert talk.end() == e.EndTransaction("EVCommunicationLost", "EVDisconnected", None)
+
+
+def test_with_stop_point_energy_transfer_the_open_contactor_ends_a_transaction() -> None:
+    talk = Talk(has_plc=False)
+    talk.hears(rules(stop_points=frozenset({ocpp.TxPoint.ENERGY_TRANSFER})))
+    talk.charges_by_card()
+    talk.hears(paused, opened)
+    assert talk.end() == e.EndTransaction("ChargingStateChanged", "StoppedByEV", None)
+
+
+def test_a_token_refused_afterwards_may_only_cost_the_energy() -> None:
+    talk = Talk(has_plc=False).charges_by_card()
+    refused = ocpp.TokenDeauthorized(EvseId(1), "tx-1", "Invalid", suspend=True)
+    assert talk.hears(refused) == [e.PermitPower(False), e.OfferNothing()]
+    assert talk.hears(opened) == [e.UpdateTransaction("ChargingStateChanged", "SuspendedEVSE")]
+    talk.hears(unplugged)
+    assert talk.end() == e.EndTransaction("EVCommunicationLost", "EVDisconnected", None)
+    talk.hears(plugged_in, swipe, AuthorizationAnswered(CARD, YES))
+    assert e.PermitPower(True) in talk.effects, "the next session is not the worse for it"
+
+
+def test_the_rules_of_the_csms_hold_at_once() -> None:
+    talk = Talk(has_plc=False)
+    talk.hears(rules(start_points=frozenset({ocpp.TxPoint.EV_CONNECTED}), ev_connection_timeout_s=5.0))
+    talk.hears(plugged_in)
+    assert e.StartTransaction("CablePluggedIn", "EVConnected", None, None) in talk.effects
+    talk.hears(unplugged, swipe, AuthorizationAnswered(CARD, YES))
+    assert talk.session.deadline() == talk.now + 5.0
 
 
 def test_the_same_card_stops_the_session_and_starts_another() -> None:
@@ -198,7 +295,7 @@ def test_the_same_card_stops_the_session_and_starts_another() -> None:
     assert talk.hears(swipe) == [e.OfferNothing()], "the vehicle is asked first"
     assert talk.hears(paused) == [e.PermitPower(False)]
     talk.hears(opened)
-    assert talk.end() == e.EndTransaction("StopAuthorized", "Local")
+    assert talk.end() == e.EndTransaction("StopAuthorized", "Local", CARD)
     talk.hears(swipe, AuthorizationAnswered(CARD, YES))
     assert e.StartTransaction("Authorized", "EVConnected", CARD, None) in talk.effects
 
@@ -217,7 +314,7 @@ def test_a_record_does_not_wait_for_a_contactor_that_says_nothing() -> None:
     talk.hears(swipe)
     talk.waits(STOP_PATIENCE_S)
     talk.waits(CONTACTOR_S)
-    assert talk.end() == e.EndTransaction("StopAuthorized", "Local")
+    assert talk.end() == e.EndTransaction("StopAuthorized", "Local", CARD)
 
 
 def test_the_operator_stops_an_iso_15118_session() -> None:

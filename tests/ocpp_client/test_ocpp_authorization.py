@@ -9,7 +9,7 @@ import pytest
 
 from hal.quantities import EvseId
 from ocpp_client.authorization import MAX_ENTRIES, AuthorizationCache, Authorizer, OfflineRules
-from ocpp_client.ports import AuthorizationStatus, ChargingState, IdToken, TriggerReason
+from ocpp_client.ports import AuthorizationStatus, ChargingState, IdToken, TransactionRules, TriggerReason, TxPoint
 
 EVSE = EvseId(1)
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -18,6 +18,7 @@ RULES = OfflineRules(
     cache_lifetime_s=3600.0,
     authorize_offline=True,
     pre_authorize=False,
+    post_authorize=True,
     unknown_offline=False,
     contract_offline=False,
 )
@@ -176,29 +177,35 @@ async def test_a_refusal_in_a_transactions_answer_is_learnt(bench: Any, wait_unt
     await bench.csms.start()
 
 
-async def test_who_may_stop(bench: Any) -> None:
-    policy = bench.csms.answers.policy
-    policy.group_of |= {"04AABB": "fleet", "0001": "fleet", "0002": "other", "0003": "fleet", "0009": "master"}
-    policy.statuses["0003"] = "Blocked"
+async def test_the_rules_of_transactions_are_told_at_start_and_when_they_change(bench: Any) -> None:
+    await bench.station()
+    first = bench.facts_of(TransactionRules)
+    assert [(rules.start_points, rules.master_pass_group_id) for rules in first] == [({TxPoint.POWER_PATH_CLOSED}, "")]
+    items = [
+        {"component": {"name": "TxCtrlr"}, "variable": {"name": name}, "attributeValue": value}
+        for name, value in {
+            "TxStartPoint": "Authorized,EVConnected",
+            "TxStopPoint": "EnergyTransfer",
+            "EVConnectionTimeOut": "7",
+        }.items()
+    ]
+    items.append(
+        {
+            "component": {"name": "AuthCtrlr"},
+            "variable": {"name": "MasterPassGroupId"},
+            "attributeValue": "master",
+        }
+    )
+    await bench.csms.call("SetVariables", {"setVariableData": items})
+    assert bench.facts_of(TransactionRules)[-1] == TransactionRules(
+        frozenset({TxPoint.AUTHORIZED, TxPoint.EV_CONNECTED}), frozenset({TxPoint.ENERGY_TRANSFER}), 7.0, "master"
+    )
+
+
+async def test_an_answer_names_the_tokens_group(bench: Any) -> None:
+    bench.csms.answers.policy.group_of["04AABB"] = "fleet"
     station = await bench.station()
-
-    async def may(name: str) -> bool:
-        return bool(await station.may_stop(EVSE, IdToken(name, "ISO14443")))
-
-    assert not await may("04AABB"), "there is nothing to stop"
-    await station.authorize(SWIPE)
-    await station.transaction_started(EVSE, SWIPE, TriggerReason.AUTHORIZED, ChargingState.CHARGING, None)
-    asked = len(bench.csms.received("Authorize"))
-    assert await may("04aabb")
-    assert len(bench.csms.received("Authorize")) == asked, "the same token needs no question"
-    assert [await may(name) for name in ("0001", "0002", "0003", "0004", "0009")] == [True, False, False, False, False]
-    item = {
-        "component": {"name": "AuthCtrlr"},
-        "variable": {"name": "MasterPassGroupId"},
-        "attributeValue": "master",
-    }
-    await bench.csms.call("SetVariables", {"setVariableData": [item]})
-    assert await may("0009")
+    assert (await station.authorize(SWIPE)).group_id == "fleet"
 
 
 async def test_a_station_that_wakes_in_1970_sends_no_such_time(bench: Any, wait_until: Callable[..., Any]) -> None:

@@ -1,5 +1,6 @@
 """Certificates by the CSMS (M03-M05, A02), over a store that remembers what it was asked."""
 
+import ssl
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -38,6 +39,12 @@ class Store:
 
     async def signing_request(self, use: str) -> str:
         return f"CSR for {use}"
+
+    async def candidate(self) -> ssl.SSLContext | None:
+        return None
+
+    async def tried(self, works: bool) -> None:
+        raise AssertionError("there was no candidate")
 
 
 async def test_what_is_installed_is_told(bench: Any) -> None:

@@ -65,7 +65,7 @@ async def test_boot_then_status_then_heartbeat(bench: Any, wait_until: Callable[
     }
     status = bench.csms.received("StatusNotification")[0]
     assert (status["connectorStatus"], status["evseId"], status["connectorId"]) == ("Available", 1, 1)
-    assert bench.facts == [CsmsOnline(True, "registered")]
+    assert bench.facts_of(CsmsOnline) == [CsmsOnline(True, "registered")]
 
 
 async def test_nothing_but_boot_before_accepted(bench: Any) -> None:
