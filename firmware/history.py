@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from firmware.evse import Observation
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
@@ -24,7 +25,7 @@ MAX_TEXT = 300
 FREQUENT = (hal.MeterSampled, secc.LimitSent, secc.MessageAnswered)
 """Facts that would wash out all others: they reach followers, and are not kept."""
 
-_PLC = (hal.SlacMatched, hal.LinkReady, hal.LinkLost, hal.SlacFailed, hal.ModemFault, hal.ModemReady)
+_PLC = get_args(hal.PlcFact)
 _OCPP = (AuthorizationAnswered, TransactionOpened)
 _TOKENS = frozenset({"id_token", "emaid", "group_id"})
 
@@ -132,7 +133,7 @@ class History:
         if isinstance(seen.fact, hal.Unplugged):
             _forget(known, lambda kind: kind not in _STANDING)
         elif isinstance(seen.fact, hal.PluggedIn):
-            _forget(known, lambda kind: kind in _PLC[:4] or kind.__module__ == secc.__name__)
+            _forget(known, lambda kind: kind not in _STANDING and (kind in _PLC or kind.__module__ == secc.__name__))
         known[type(seen.fact)] = seen
 
     def _note_fault(self, seen: Observation) -> None:

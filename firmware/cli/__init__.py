@@ -1,20 +1,65 @@
-"""`evse`: the technician's command. Each module of this package is one subcommand."""
+"""`evse`: the technician's command. Each module of this package is one subcommand, and only the one used is imported.
+
+Exit codes: 0 good, 1 a check failed or there is no such thing, 2 usage, 3 the daemon cannot be reached, 4 not allowed.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
+import sys
 from collections.abc import Sequence
 
-from firmware.cli import v2g
+COMMANDS = {
+    "status": "how everything stands now",
+    "top": "one live screen an EVSE",
+    "why": "why an EVSE does not charge",
+    "events": "what happened lately, or happens now",
+    "faults": "faults that stand, or stood",
+    "session": "sessions as lines of time",
+    "slac": "SLAC matching",
+    "plc": "the powerline modems",
+    "ocpp": "the link to the CSMS",
+    "certs": "certificates and when they end",
+    "config": "the configuration file",
+    "logs": "log levels and the audit log",
+    "v2g": "decode and encode V2G messages",
+    "completion": "a script that completes this command in a shell",
+}
+INTERRUPTED = 130
 
-COMMANDS = {"v2g": v2g}
+
+def parser_for(commands: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; of the commands not named it knows only that they exist."""
+    parser = argparse.ArgumentParser(
+        prog="evse",
+        description="Look into and steer an EV charging station.",
+        epilog="Exit codes: 0 good, 1 a check failed or there is no such thing, 2 usage, 3 no daemon, 4 not allowed.",
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, says in COMMANDS.items():
+        if name in commands:
+            importlib.import_module(f"firmware.cli.{name}").add_arguments(subparsers)
+        else:
+            subparsers.add_parser(name, help=says)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="evse", description=__doc__)
-    subparsers = parser.add_subparsers(dest="command", required=True)
-    for command in COMMANDS.values():
-        command.add_arguments(subparsers)
-    parsed = parser.parse_args(arguments)
-    status: int = COMMANDS[parsed.command].run(parsed)
+    from firmware.cli.client import Failure
+
+    given = sys.argv[1:] if arguments is None else arguments
+    parsed = parser_for(given).parse_args(given)
+    try:
+        status: int = importlib.import_module(f"firmware.cli.{parsed.command}").run(parsed)
+        sys.stdout.flush()
+    except Failure as failure:
+        print(f"evse: {failure}", file=sys.stderr)
+        return failure.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Nothing is left to flush at exit.
+        return 0
     return status

@@ -1,0 +1,7 @@
+"""`python -m firmware.cli`, where the command is not installed."""
+
+import sys
+
+from firmware.cli import main
+
+sys.exit(main())

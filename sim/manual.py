@@ -1,0 +1,287 @@
+"""`docs/cli.md`, written by the commands themselves: each is run on a simulated site, in a terminal of 80 x 24.
+
+    python -m sim.manual docs/cli.md
+
+What the page says of exit codes, screens and JSON fields is what was seen.
+"""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware.cli import COMMANDS
+from firmware.control.methods import METHODS
+from sim.namespaces import REPOSITORY
+from sim.site import Options, Site
+
+COLUMNS, LINES = 80, 24
+LONGEST = 40
+"""Lines of an output that the page shows."""
+_STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_INTERRUPT_AFTER_S = 0.7
+_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One command as it ran: what the terminal showed, and the JSON of the same command."""
+
+    words: tuple[str, ...]
+    when: str
+    exit_code: int
+    screen: str
+    told: object
+    """Decoded JSON, or a list of it where the command writes one a line; None where there is none."""
+
+    @property
+    def line(self) -> str:
+        return " ".join(("evse", *self.words))
+
+
+def run_in_terminal(words: Sequence[str], site: Site, *, interrupt: bool = False) -> tuple[int, str]:
+    """Exit code and everything written, in a pseudo-terminal; `interrupt` sends SIGINT after a while."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "firmware.cli", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=site.directory,
+        env=_environment(site),
+    )
+    os.close(theirs)
+    if interrupt:
+        time.sleep(_INTERRUPT_AFTER_S)
+        process.send_signal(signal.SIGINT)
+    written = b""
+    with suppress(OSError):  # EIO: the last one who held the other end has gone.
+        while data := os.read(ours, 65536):
+            written += data
+    os.close(ours)
+    return process.wait(_TIMEOUT_S), written.decode(errors="replace").replace("\r\n", "\n")
+
+
+def run_for_json(words: Sequence[str], site: Site, *, interrupt: bool = False) -> object:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "firmware.cli", *words, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=site.directory,
+        env=_environment(site),
+    )
+    if interrupt:
+        time.sleep(_INTERRUPT_AFTER_S)
+        process.send_signal(signal.SIGINT)
+    written, _ = process.communicate(timeout=_TIMEOUT_S)
+    values = [json.loads(line) for line in written.splitlines()]
+    return values[0] if len(values) == 1 and not interrupt else values
+
+
+def _environment(site: Site) -> dict[str, str]:
+    own = {"EVSE_SOCKET": str(site.directory / "control.sock"), "PYTHONPATH": str(REPOSITORY), "TERM": "vt100"}
+    return {**os.environ, **own, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+
+
+IDLE = (
+    "status",
+    "why",
+    "plc info",
+    "certs list",
+    "certs expiry",
+    "config validate evsed.toml",
+    "logs level hal.plc INFO --for 60",
+    "logs level",
+    "v2g decode 80400040",
+)
+CHARGING = ("status", "why", "top --count 2 --every 0.3", "ocpp status")
+AFTER = ("slac last", "session list", "session show 1", "events --since 1m --source plc", "logs audit")
+FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
+BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
+NO_DAEMON = ("status",)
+WITHOUT_JSON = ("v2g", "completion")
+
+
+def shots(site: Site) -> Iterator[Shot]:
+    """Every command, on a site that is running: idle, while a vehicle charges, after it left, and with parts broken."""
+    yield from _take(site, "No vehicle is there.", IDLE)
+    vehicle = site.start_vehicle("iso2-ac-pnc", "--charge-s", "3")
+    site.wait_for(lambda: _charges(site), "the vehicle to charge", 30)
+    yield from _take(site, "A vehicle charges.", CHARGING)
+    site.wait_for(lambda: vehicle.poll() is not None, "the vehicle to leave", 60)
+    yield from _take(site, "The vehicle has left.", AFTER)
+    yield from _take(site, "The vehicle has left.", FOLLOWED, interrupt=True)
+    site.kill("csms")
+    site.kill("board")
+    site.wait_for(lambda: "CommunicationFault" in _names(site), "the fault", 10)
+    yield from _take(site, "The board's line is cut and the CSMS is away.", BROKEN)
+    site.kill("evsed")
+    yield from _take(site, "The daemon does not run.", NO_DAEMON)
+    yield from _take(site, "", ("completion bash",))
+
+
+def _charges(site: Site) -> bool:
+    return any(event["event"] == "draw" and event["current_a"] > 0 for event in site.read("vehicle"))
+
+
+def _names(site: Site) -> set[str]:
+    return {str(event.get("fault")) for event in site.read("events")}
+
+
+def _take(site: Site, when: str, commands: Sequence[str], *, interrupt: bool = False) -> Iterator[Shot]:
+    """Each command twice at the same time: in a terminal, and with --json into a pipe."""
+    with ThreadPoolExecutor(1) as beside:
+        for command in commands:
+            words = tuple(command.split())
+            has_json = words[0] not in WITHOUT_JSON and commands is not NO_DAEMON
+            coming = beside.submit(run_for_json, words, site, interrupt=interrupt) if has_json else None
+            exit_code, screen = run_in_terminal(words, site, interrupt=interrupt)
+            yield Shot(words, when, exit_code, _last_screen(screen), coming.result() if coming else None)
+
+
+def _last_screen(written: str) -> str:
+    """What stands on the screen at the end: without styles, and of redrawn screens the last."""
+    lines = _STYLE.sub("", written.rpartition("\x1b[H")[2]).splitlines()
+    return "\n".join(line.rstrip() for line in lines).rstrip().removesuffix("^C")
+
+
+# --- The page ---
+
+HEAD = """# `evse`
+
+The technician's command. It asks the daemon over a Unix socket; nothing it does can hold up charging.
+This page was written by `python -m sim.manual`: each command was run on a simulated site in a terminal of 80 x 24.
+
+- In a terminal tables are aligned and cut to its width; into a pipe or a file they go whole, with tabs.
+- `--json` gives one JSON object, or one a line where a command goes on (`top` gives those of `status`). The fields are
+  listed with each command and keep their names and meaning; new ones may come.
+- `--socket PATH`, or `EVSE_SOCKET`, names another socket than `/run/evse/control.sock`.
+- Exit codes: 0 good; 1 a check failed or there is no such thing; 2 usage; 3 the daemon cannot be reached; 4 not
+  allowed; 130 interrupted.
+- `eval "$(evse completion bash)"` completes commands and options.
+
+## Roles
+
+Who connects is known from the kernel; what a user may do follows from the user's groups, whose names are in `[control]`
+of the configuration. Root, and the user the daemon runs as, have the role service.
+
+| role | group | may |
+|---|---|---|
+| nobody | none of them | learn that the role is missing |
+| observer | `evse` | look at everything; drivers' tokens are masked but for four characters |
+| technician | `evse-tech` | see tokens, change what can be changed while the daemon runs |
+| service | `evse-service` | read the audit log |
+
+Every call that needs a technician or more, and every refusal, is a line of the audit log (`audit.jsonl` in the state
+directory), and each line holds the hash of the one before: `evse logs audit` says whether the chain is whole. The end
+of the file can be cut off unseen by that; the number of each entry is in the daemon's log too.
+
+## The socket
+
+JSON-RPC 2.0, one object a line, at most 65536 bytes; parameters by name, no batches. `nc -U` and `jq` will do:
+
+    echo '{"jsonrpc":"2.0","id":1,"method":"Evse.Why","params":{"evse":1}}' | nc -UN /run/evse/control.sock | jq
+
+Error codes besides JSON-RPC's own: -32001 the role is missing, -32002 there is no such thing, -32003 the part that
+would know does not answer. Events come as notifications `Events.Event` with `subscription`, `event` and `dropped`: a
+reader that does not keep up loses events and is told how many.
+
+"""
+
+
+def page(taken: Sequence[Shot]) -> str:
+    parts = [HEAD, _method_table(), "\n## Commands\n"]
+    for command in COMMANDS:
+        mine = [shot for shot in taken if shot.words[0] == command]
+        parts += [
+            f"\n### evse {command}\n\n{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}.\n",
+            *map(_section, mine),
+        ]
+        parts += _fields_of(mine)
+    return "".join(parts)
+
+
+def _method_table() -> str:
+    lines = ["| method | role | parameters | answers |", "|---|---|---|---|"]
+    for name, method in METHODS.items():
+        params = ", ".join(f"`{param}`" if given.required else f"[`{param}`]" for param, given in method.params.items())
+        lines.append(f"| `{name}` | {method.role} | {params} | {method.says} |")
+    return "\n".join(lines) + "\n"
+
+
+def _section(shot: Shot) -> str:
+    lines = shot.screen.splitlines()
+    shown = [*lines[:LONGEST], *(["..."] if len(lines) > LONGEST else [])]
+    when = f"{shot.when} " if shot.when else ""
+    return f"\n{when}Exit code {shot.exit_code}.\n\n```\n$ {shot.line}\n" + "\n".join(shown) + "\n```\n"
+
+
+def _fields_of(mine: Sequence[Shot]) -> list[str]:
+    by_action: dict[str, dict[str, set[str]]] = {}
+    for shot in mine:
+        if shot.told is not None and shot.words[0] != "top":
+            seen = by_action.setdefault(action_of(shot), {})
+            for path, kind in paths(shot.told):
+                seen.setdefault(path, set()).add(kind)
+    return [_field_list(action, seen) for action, seen in by_action.items()]
+
+
+def action_of(shot: Shot) -> str:
+    """The command, with its action where it has one: as in `slac last`."""
+    has_action = shot.words[0] in ("session", "slac", "plc", "ocpp", "certs", "config", "logs", "v2g")
+    return " ".join(shot.words[: 2 if has_action else 1])
+
+
+def _field_list(action: str, seen: dict[str, set[str]]) -> str:
+    fields = "\n".join(f"    {path}: {' or '.join(sorted(kinds))}" for path, kinds in seen.items() if path)
+    return f"\nJSON of `evse {action} --json`:\n\n{fields}\n"
+
+
+FREE_FORM = ("data", "counts", "levels", "modem_drops", "slac_drops")
+"""Objects whose keys are not fixed: an event's own fields, reasons, names of loggers."""
+
+
+def paths(value: object, at: str = "") -> Iterator[tuple[str, str]]:
+    """Every field as `evses[].board.cp` with its JSON type."""
+    if isinstance(value, list):
+        name = f"{at}[]"
+        yield at, "array"
+        for item in value:
+            yield from paths(item, name)
+    elif isinstance(value, dict) and at.rpartition(".")[2] not in FREE_FORM:
+        yield at, "object"
+        for key, item in value.items():
+            yield from paths(item, f"{at}.{key}" if at and at != "[]" else key)
+    else:
+        yield at, _KINDS[type(value)]
+
+
+_KINDS = {dict: "object", bool: "boolean", int: "number", float: "number", str: "string", type(None): "null"}
+
+
+def main() -> int:
+    with (
+        tempfile.TemporaryDirectory(prefix="evsed-manual-") as directory,
+        Site(Path(directory), Options(sampled_interval_s=1.0)) as site,
+    ):
+        site.start_all()
+        text = page(list(shots(site)))
+    Path(sys.argv[1]).write_text(text.replace(directory, "/run/evse"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
