@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.x509.ocsp import OCSPRequestBuilder
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
@@ -14,7 +14,8 @@ MAX_URL = 512
 
 @dataclass(frozen=True, slots=True)
 class OcspHashData:
-    """SHA256 throughout; hashes and serial number in lower-case hex, the serial without prefix and leading zeros."""
+    """Hashes (SHA256 unless another was asked for) and serial number in lower-case hex, the serial without prefix and
+    leading zeros."""
 
     issuer_name_hash: str
     issuer_key_hash: str
@@ -23,9 +24,11 @@ class OcspHashData:
     """Where the certificate's status is answered, or empty: the AIA extension names none."""
 
 
-def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> OcspHashData:
+def hash_data(
+    certificate: x509.Certificate, issuer: x509.Certificate, algorithm: SHA256 | SHA384 | SHA512 | None = None
+) -> OcspHashData:
     """Hash data of one certificate; a root is its own issuer."""
-    request = OCSPRequestBuilder().add_certificate(certificate, issuer, SHA256()).build()
+    request = OCSPRequestBuilder().add_certificate(certificate, issuer, algorithm or SHA256()).build()
     return OcspHashData(
         issuer_name_hash=request.issuer_name_hash.hex(),
         issuer_key_hash=request.issuer_key_hash.hex(),

@@ -90,6 +90,13 @@ class Rotation:
         self.store.put_pending(self.purpose, stored)
         return self._identity(key, stored)
 
+    def candidate(self) -> Identity | None:
+        """What was accepted and is not in use yet. Raises KeyUnavailable, StoreError."""
+        pending = self.store.pending(self.purpose)
+        if pending is None or not pending.chain_pem:
+            return None
+        return self._identity(self.keys.open(pending.key_id), pending)
+
     def activate(self) -> str | None:
         """Put the accepted chain in use; the id of the key it replaces, for `retire`. Raises InstallRefused."""
         pending, active = self.store.pending(self.purpose), self.store.chain(self.purpose)

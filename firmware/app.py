@@ -14,8 +14,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +26,8 @@ from certs.errors import CertsError
 from certs.tls.loop import LoopThread
 from firmware import observers
 from firmware.board_keeper import open_board
+from firmware.certificate_watch import CertificateWatch, tell_tpm
+from firmware.certificates import StationCertificates, subjects
 from firmware.config import Config, ConfigError, load
 from firmware.config import Evse as EvseSettings
 from firmware.control.log_levels import LogLevels
@@ -67,6 +70,8 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         credentials = await asyncio.to_thread(Credentials, config)
         stack.callback(credentials.close)
+        certificates = StationCertificates(credentials, subjects(config))
+        stack.callback(certificates.close)
         watchers = _observers(config, stack)
 
         evses: dict[EvseId, Evse] = {}
@@ -81,7 +86,10 @@ async def run(config: Config, stop: asyncio.Event) -> None:
             journal,
             _from_thread(main, dispatcher.take),
             tls=credentials.csms_context(),
+            certificates=certificates,
         )
+        credentials.now = station.clock.now
+        certificates.use_tls = station.use_tls
         operator = OperatorSide(csms, station, journal, lambda evse: _from_thread(main, evses[evse].report))
         for settings in config.evse:
             evse = Evse(settings, partial(_session, config, settings), operator, watchers, time.monotonic)
@@ -92,15 +100,30 @@ async def run(config: Config, stop: asyncio.Event) -> None:
 
         await _on(csms, station.start())
         stack.push_async_callback(lambda: _on(csms, station.stop()))
-        working = csms.submit(operator.run())
+        working = [csms.submit(operator.run()), _watch_certificates(config, certificates, station, csms)]
+        if credentials.absence:
+            csms.call(partial(tell_tpm, station, credentials.absence))
         await _start_control(config, credentials, evses, history, Csms(csms, station, journal), stack)
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
 
         await stop.wait()
         await _end_transactions(list(evses.values()))
         await _on(csms, operator.drain())
-        working.cancel()
+        for work in working:
+            work.cancel()
     log.info("stopped")
+
+
+def _watch_certificates(
+    config: Config, certificates: StationCertificates, station: OcppStation, csms: LoopThread
+) -> "Future[None]":
+    watch = CertificateWatch(
+        certificates,
+        station,
+        interval_s=config.certificates.check_interval_s,
+        renew_before=timedelta(days=config.certificates.renew_before_days),
+    )
+    return csms.submit(watch.run())
 
 
 async def _start_evse(
@@ -135,10 +158,10 @@ async def _start_secc(
     server = SeccServer(
         evse.number,
         settings.plc_interface,
-        tls=credentials.vehicle_tls(),
+        tls=credentials.vehicle_tls(loop),
         allow_plain_tcp=settings.allow_plain_tcp,
         view=lambda: evse.view,
-        certificates=ContractCertificates(credentials.contract_roots()),
+        certificates=ContractCertificates(credentials.contract_roots),
         report=_from_thread(main, evse.report),
         wall_clock=lambda: datetime.now(UTC),
         paused=paused,
@@ -291,7 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         asyncio.run(_run_until_signal(config))
-    except (CertsError, JournalError) as error:
+    except (CertsError, ConfigError, JournalError) as error:
         log.error("evsed cannot run: %s", error)
         return 1
     return 0

@@ -29,6 +29,8 @@ class Station:
     """Holds the journal and the certificate store; must survive a power cut."""
     site_limit_a: float = 1000.0
     """What all EVSEs together may draw per phase."""
+    organization: str = ""
+    """The O of the station's certificates; empty for the vendor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,19 @@ class Csms:
 @dataclass(frozen=True, slots=True)
 class Tpm:
     tcti: str = "device:/dev/tpmrm0"
+    absent: Literal["refuse", "without-tls"] = "refuse"
+    """What to do when the TPM does not answer at start: end, or charge without the keys in it. Then there is no TLS for
+    vehicles and so no contract, and no CSMS by security profile 3; the operator is told."""
+    owner_auth_file: Path | None = None
+    """Holds the owner hierarchy's password, where the manufacturer has set one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    renew_before_days: float = 30.0
+    """How long before its end the operator is asked for a new one."""
+    check_interval_s: float = 3600.0
+    """How often ends are looked at, and OCSP responses that are half through their time are asked for anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +124,7 @@ class Config:
     tpm: Tpm = field(default_factory=Tpm)
     log: Log = field(default_factory=Log)
     control: Control = field(default_factory=Control)
+    certificates: Certificates = field(default_factory=Certificates)
 
 
 def load(path: Path) -> Config:

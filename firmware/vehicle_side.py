@@ -1,6 +1,6 @@
 """One EVSE's SECC on a loop of its own, and its certificate questions answered by `certs`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -31,13 +31,13 @@ class SeccSide:
 
 
 class ContractCertificates:
-    """Implements `secc.ports.Certificates` against the roots the station trusts for contracts."""
+    """Implements `secc.ports.Certificates` against the roots the station trusts for contracts just then."""
 
-    def __init__(self, roots: Sequence[x509.Certificate]) -> None:
+    def __init__(self, roots: Callable[[], Sequence[x509.Certificate]]) -> None:
         self._roots = roots
 
     def check_contract(self, chain_der: Sequence[bytes], emaid: str, at: datetime) -> Contract | ContractFault:
-        verdict = contracts.check_contract(chain_der, emaid, self._roots, at)
+        verdict = contracts.check_contract(chain_der, emaid, self._roots(), at)
         if isinstance(verdict, ContractRefusal):
             return ContractFault[verdict.fault.name]
         ocsp = tuple(
