@@ -16,7 +16,9 @@ from typing import Any
 
 from sim.csms.answers import Policy
 from sim.csms.hooks import LowerAfterUpdates, tx_profile
+from sim.csms.pki import CertificateDesk
 from sim.csms.server import Csms, CsmsError, Hook, Tls
+from sim.pki.saved import load
 
 
 def _arguments() -> argparse.Namespace:
@@ -29,6 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--key", type=Path)
     parser.add_argument("--client-ca", type=Path, help="stations need a certificate of this CA: security profile 3")
     parser.add_argument("--password", help="BasicAuth password of security profiles 1 and 2")
+    parser.add_argument("--pki", type=Path, help="a test PKI: sign what stations ask for, answer for its certificates")
     parser.add_argument("--emaid", action="append", help="an eMAID to accept; without any, all are accepted")
     parser.add_argument("--rfid", action="append", help="an RFID token to accept; without any, all are accepted")
     parser.add_argument("--boot-interval", type=int, default=300)
@@ -51,7 +54,10 @@ def _csms(arguments: argparse.Namespace, log: Any) -> Csms:
     hooks: list[Hook] = []
     if arguments.lower_after_updates:
         hooks.append(LowerAfterUpdates(arguments.lower_after_updates, arguments.lower_to))
-    return Csms(
+    desk = CertificateDesk(load(arguments.pki)) if arguments.pki else None
+    if desk is not None:
+        hooks.append(desk)
+    csms = Csms(
         policy,
         host=arguments.host,
         port=arguments.port,
@@ -60,6 +66,9 @@ def _csms(arguments: argparse.Namespace, log: Any) -> Csms:
         log=log,
         hooks=hooks,
     )
+    if desk is not None:
+        csms.answers.certificate_status = desk.status
+    return csms
 
 
 class Commands:

@@ -1,5 +1,6 @@
 """How a CSMS answers: registration, tokens by allow-list, Plug & Charge contracts with their OCSP data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,8 @@ class Answers:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._boots = 0
+        self.certificate_status: Callable[[Payload], Payload] | None = None
+        """Answers GetCertificateStatus; None for a CSMS that cannot."""
 
     def answer(self, action: str, payload: Payload) -> Payload:
         """The response to a valid request."""
@@ -40,6 +43,8 @@ class Answers:
             return self._authorize(payload)
         if action == "TransactionEvent":
             return self._transaction_event(payload)
+        if action == "GetCertificateStatus":
+            return {"status": "Failed"} if self.certificate_status is None else self.certificate_status(payload)
         if action in ("SignCertificate", "DataTransfer"):
             return {"status": "Accepted"}
         return {}

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -47,7 +48,13 @@ class Responder:
                 return self._respond(issuer, request, now())
         return _unsuccessful(ocsp.OCSPResponseStatus.UNAUTHORIZED)
 
-    def _respond(self, issuer: Entity, request: ocsp.OCSPRequest, this_update: datetime) -> bytes:
+    def answer_for(self, issuer_name_hash: bytes, issuer_key_hash: bytes, serial_number: int) -> bytes | None:
+        """By OCPP's OCSPRequestDataType (SHA-256); None for an issuer that is not ours."""
+        asked = _Asked(issuer_name_hash, issuer_key_hash, serial_number)
+        issuer = next((issuer for issuer in self._issuers if _issued_by(issuer, asked)), None)
+        return None if issuer is None else self._respond(issuer, asked, now())
+
+    def _respond(self, issuer: Entity, request: "ocsp.OCSPRequest | _Asked", this_update: datetime) -> bytes:
         revoked = request.serial_number in self.revoked
         builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
             issuer_name_hash=request.issuer_name_hash,
@@ -65,7 +72,17 @@ class Responder:
         return responder.sign(issuer.key, SHA256()).public_bytes(Encoding.DER)
 
 
-def _issued_by(issuer: Entity, request: ocsp.OCSPRequest) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an OCSP request says of one certificate."""
+
+    issuer_name_hash: bytes
+    issuer_key_hash: bytes
+    serial_number: int
+    hash_algorithm: SHA256 = field(default_factory=SHA256)
+
+
+def _issued_by(issuer: Entity, request: ocsp.OCSPRequest | _Asked) -> bool:
     """The hash data name the issuer by its name and its key."""
     hashed = hashlib.new(request.hash_algorithm.name, issuer.certificate.subject.public_bytes()).digest()
     assert isinstance(issuer.key, ec.EllipticCurvePrivateKey)
