@@ -1,5 +1,9 @@
 """The protocols an EVSE can be told to offer."""
 
 from secc.v2g.iso2.wire import ISO_15118_2
+from secc.v2g.iso20.wire import ISO_15118_20_AC, ISO_15118_20_DC
+from secc.v2g.protocol import Protocol
 
-DEFAULT = (ISO_15118_2,)
+ISO_15118_20 = (ISO_15118_20_AC, ISO_15118_20_DC)
+
+DEFAULT: tuple[Protocol, ...] = (ISO_15118_2,)

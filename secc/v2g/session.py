@@ -35,7 +35,6 @@ class State(Enum):
     SESSION_SETUP = "SessionSetup"
     AUTHORIZATION_SETUP = "AuthorizationSetup"
     SERVICE_DISCOVERY = "ServiceDiscovery"
-    SERVICE_DETAIL = "ServiceDetail"
     SERVICE_SELECTION = "ServiceSelection"
     PAYMENT_DETAILS = "PaymentDetails"
     AUTHORIZATION = "Authorization"

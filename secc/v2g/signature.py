@@ -1,11 +1,12 @@
-"""The XML signature of ISO 15118-2 clause 7.9.2.4.2, over EXI: is this element signed by this certificate?
+"""The XML signature of ISO 15118-2 clause 7.9.2.4.2 and ISO 15118-20, over EXI: did this certificate sign this element?
 
 The digest is taken over the EXI fragment of the element in its own schema, the signature over the EXI fragment of
 SignedInfo in the xmldsig schema alone.
 """
 
-from collections.abc import Mapping
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256, sha512
 from hmac import compare_digest
 from typing import cast
 
@@ -13,9 +14,31 @@ from secc.exi import ExiError, Namespace, encode
 from secc.ports import Certificates
 
 CANONICAL_EXI = "http://www.w3.org/TR/canonical-exi/"
-ECDSA_SHA256 = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256"
-SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
-SIGNATURE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A curve with its hash, as the signature names them."""
+
+    signature: str
+    digest: str
+    size: int
+    """Octets of the signature value."""
+    hash: Callable[[bytes], bytes]
+
+
+P_256 = Suite(
+    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256",
+    "http://www.w3.org/2001/04/xmlenc#sha256",
+    64,
+    lambda data: sha256(data).digest(),
+)
+P_521 = Suite(
+    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha512",
+    "http://www.w3.org/2001/04/xmlenc#sha512",
+    132,
+    lambda data: sha512(data).digest(),
+)
 
 
 def verify(
@@ -24,8 +47,11 @@ def verify(
     element: Mapping[str, object],
     leaf_der: bytes,
     certificates: Certificates,
+    *,
+    namespace: Namespace = Namespace.ISO_2,
+    suites: Sequence[Suite] = (P_256,),
 ) -> bool:
-    """Whether `signature` (a decoded Signature element) is `leaf_der`'s over `element`, named `name` in ISO 15118-2.
+    """Whether `signature` (a decoded Signature element) is `leaf_der`'s over `element`, named `name` in `namespace`.
 
     Exactly this element must be referenced, by its Id; a signature over something else proves nothing about it.
     """
@@ -34,9 +60,10 @@ def verify(
     try:
         signed_info = cast(Mapping[str, object], signature["SignedInfo"])
         value = cast(Mapping[str, bytes], signature["SignatureValue"])["value"]
-        if not _algorithms_known(signed_info) or len(value) != SIGNATURE_BYTES:
+        suite = _suite(signed_info, suites)
+        if suite is None or len(value) != suite.size:
             return False
-        if not _references(signed_info, name, element):
+        if not _references(signed_info, name, element, namespace, suite):
             return False
         signed = encode(Namespace.XMLDSIG, {"SignedInfo": signed_info}, fragment=True)
     except (KeyError, TypeError, AttributeError, ExiError):
@@ -44,19 +71,23 @@ def verify(
     return certificates.verify_signature(leaf_der, signed, value)
 
 
-def _algorithms_known(signed_info: Mapping[str, object]) -> bool:
+def _suite(signed_info: Mapping[str, object], suites: Sequence[Suite]) -> Suite | None:
     canonicalization = cast(Mapping[str, str], signed_info["CanonicalizationMethod"])["Algorithm"]
     method = cast(Mapping[str, str], signed_info["SignatureMethod"])["Algorithm"]
-    return canonicalization == CANONICAL_EXI and method == ECDSA_SHA256
+    if canonicalization != CANONICAL_EXI:
+        return None
+    return next((suite for suite in suites if suite.signature == method), None)
 
 
-def _references(signed_info: Mapping[str, object], name: str, element: Mapping[str, object]) -> bool:
+def _references(
+    signed_info: Mapping[str, object], name: str, element: Mapping[str, object], namespace: Namespace, suite: Suite
+) -> bool:
     references = cast(list[Mapping[str, object]], signed_info["Reference"])
     if len(references) != 1 or not element.get("Id"):
         return False
     reference = references[0]
     digest_method = cast(Mapping[str, str], reference["DigestMethod"])["Algorithm"]
-    if reference["URI"] != f"#{element['Id']}" or digest_method != SHA256:
+    if reference["URI"] != f"#{element['Id']}" or digest_method != suite.digest:
         return False
-    fragment = encode(Namespace.ISO_2, {name: element}, fragment=True)
-    return compare_digest(sha256(fragment).digest(), cast(bytes, reference["DigestValue"]))
+    fragment = encode(namespace, {name: element}, fragment=True)
+    return compare_digest(suite.hash(fragment), cast(bytes, reference["DigestValue"]))

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from hashlib import sha256, sha512
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -27,6 +27,8 @@ from secc.ports import (
     V2GEnded,
 )
 from secc.v2g.conversation import Channel, Conversation, Output
+from secc.v2g.protocol import Protocol
+from secc.v2g.protocols import DEFAULT
 from secc.v2g.session import State, Surroundings
 from secc.v2gtp import Frame, PayloadType
 
@@ -91,11 +93,13 @@ class StubCertificates:
         return self.verdict
 
     def verify_signature(self, leaf_der: bytes, data: bytes, signature: bytes) -> bool:
-        r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
         public = x509.load_der_x509_certificate(leaf_der).public_key()
         assert isinstance(public, ec.EllipticCurvePublicKey)
+        size = (public.curve.key_size + 7) // 8
+        r, s = int.from_bytes(signature[:size]), int.from_bytes(signature[size:])
+        algorithm = SHA256() if public.curve.key_size == 256 else SHA512()
         try:
-            public.verify(encode_dss_signature(r, s), data, ec.ECDSA(SHA256()))
+            public.verify(encode_dss_signature(r, s), data, ec.ECDSA(algorithm))
         except InvalidSignature:
             return False
         return True
@@ -107,12 +111,20 @@ def signature_of(
     key: ec.EllipticCurvePrivateKey = CONTRACT_KEY,
     *,
     uri: str = "",
-    algorithm: str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256",
-    digest_algorithm: str = "http://www.w3.org/2001/04/xmlenc#sha256",
+    bits: int = 256,
+    algorithm: str = "",
+    digest_algorithm: str = "",
+    namespace: Namespace = Namespace.ISO_2,
 ) -> dict[str, object]:
-    """The Signature element over `element`, made the way ISO 15118-2 annex J describes."""
+    """The Signature element over `element`, made the way ISO 15118-2 annex J describes.
+
+    `bits` 256 or 512 picks the hash; the algorithms' names follow it unless they are given.
+    """
+    algorithm = algorithm or f"http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha{bits}"
+    digest_algorithm = digest_algorithm or f"http://www.w3.org/2001/04/xmlenc#sha{bits}"
     canonical = {"Algorithm": "http://www.w3.org/TR/canonical-exi/"}
-    digest = sha256(encode(Namespace.ISO_2, {name: element}, fragment=True)).digest()
+    fragment = encode(namespace, {name: element}, fragment=True)
+    digest = sha256(fragment).digest() if bits == 256 else sha512(fragment).digest()
     signed_info = {
         "CanonicalizationMethod": canonical,
         "SignatureMethod": {"Algorithm": algorithm},
@@ -126,8 +138,9 @@ def signature_of(
         ],
     }
     octets = encode(Namespace.XMLDSIG, {"SignedInfo": signed_info}, fragment=True)
-    r, s = decode_dss_signature(key.sign(octets, ec.ECDSA(SHA256())))
-    return {"SignedInfo": signed_info, "SignatureValue": {"value": r.to_bytes(32) + s.to_bytes(32)}}
+    size = (key.curve.key_size + 7) // 8
+    r, s = decode_dss_signature(key.sign(octets, ec.ECDSA(SHA256() if bits == 256 else SHA512())))
+    return {"SignedInfo": signed_info, "SignatureValue": {"value": r.to_bytes(size) + s.to_bytes(size)}}
 
 
 def app_protocol_req(*wishes: tuple[str, int, int, int]) -> bytes:
@@ -199,11 +212,13 @@ class Talk:
         view: StationView = VIEW,
         certificates: StubCertificates | None = None,
         paused: PausedSession | None = None,
+        channel: Channel | None = None,
+        offered: Sequence[Protocol] = DEFAULT,
     ) -> None:
         self.now = 1000.0
         self.view = view
         self.certificates = certificates or StubCertificates()
-        self.conversation = Conversation(Channel(tls), now=self.now, paused=paused)
+        self.conversation = Conversation(channel or Channel(tls), now=self.now, paused=paused, offered=offered)
         self.facts: list[SeccFact] = []
         self.closed = False
         self.session_id = "00" * 8

@@ -6,8 +6,8 @@ from iso15118.shared.messages.datatypes import EVSENotification
 from iso15118.shared.messages.iso15118_2.datatypes import MeterInfo
 
 from secc.ports import LimitSent, SeccFact, StationView
-from secc.v2g.iso2.status import wants_renegotiation
 from secc.v2g.models import build
+from secc.v2g.offers import wants_renegotiation
 from secc.v2g.progress import must_stop
 from secc.v2g.session import SentMeter, Session, State
 from secc.v2g.timing import RECEIPT_INTERVAL_S

@@ -11,6 +11,7 @@ from iso15118.shared.messages.iso15118_2.datatypes import (
 )
 
 from secc.ports import DcView, EnergyRequested, LimitSent, StationView
+from secc.v2g import offers
 from secc.v2g.codes import Refused
 from secc.v2g.iso2 import schedule
 from secc.v2g.iso2.service_discovery import energy_transfer_modes
@@ -79,7 +80,7 @@ def _ac(
     parameters = message.ac_ev_charge_parameter
     assert parameters is not None, "the model pairs them with the mode"
     mode = message.requested_energy_mode
-    offer = schedule.offer(
+    offer = offers.offer(
         view,
         phases=3 if mode is EnergyTransferModeEnum.AC_THREE_PHASE_CORE else 1,
         most_entries=message.max_entries_sa_schedule_tuple,
@@ -111,7 +112,7 @@ def _dc(
     after = replace(
         session,
         state=State.CABLE_CHECK,
-        offer=schedule.dc_offer(dc, now),
+        offer=offers.dc_offer(dc, now),
         ev_max_voltage_v=parameters.ev_maximum_voltage_limit.get_decimal_value(),
     )
     return after, needs

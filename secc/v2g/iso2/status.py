@@ -7,11 +7,6 @@ from iso15118.shared.messages.iso15118_2.datatypes import ACEVSEStatus
 from secc.ports import DcView, Insulation, StationView, StopReason
 from secc.v2g.models import build
 from secc.v2g.progress import must_stop
-from secc.v2g.session import Session
-from secc.v2g.timing import RENEGOTIATION_INTERVAL_S
-
-# A limit this far above what the schedule allows is worth a renegotiation; below, the limit in each response says all.
-WORTHWHILE_RISE_A = 1.0
 
 _ISOLATION_LEVELS = {
     Insulation.UNKNOWN: IsolationLevel.INVALID,
@@ -51,16 +46,6 @@ def dc_evse_status(
         EVSEIsolationStatus=_ISOLATION_LEVELS[dc.cable_check],
         EVSEStatusCode=_stop_code(view) or code or DCEVSEStatusCode.EVSE_READY,
     )
-
-
-def wants_renegotiation(session: Session, view: StationView, now: float) -> bool:
-    """Whether the vehicle planned with clearly less than it could draw now, and was not told lately."""
-    if session.offer is None or view.dc is not None:
-        return False
-    if view.limit_a < session.offer.limit_a(now) + WORTHWHILE_RISE_A:
-        return False
-    asked = session.renegotiation_asked_s
-    return asked is None or now - asked >= RENEGOTIATION_INTERVAL_S
 
 
 def _notification(view: StationView) -> EVSENotification:
