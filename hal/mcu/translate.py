@@ -1,12 +1,10 @@
 """Between the wire's integers and the board floor's own words."""
 
-from datetime import datetime
-
 from hal.levels import BoardLevels, Setpoints
 from hal.mcu.faults import from_bits
 from hal.mcu.payloads import BoardFlag, Control, ControlFlag, HelloAck, State, StateFlag, Telemetry, Token, WireCpMode
 from hal.ports import Contactor, CpMode, CpState, EvseCapabilities, TokenPresented
-from hal.quantities import MeterReading
+from hal.wire import WireSample
 
 _CONTACTORS = (Contactor.OPEN, Contactor.CLOSED, Contactor.WELDED, Contactor.STUCK_OPEN)
 _STEADY_DUTY = {CpMode.X1: 100.0, CpMode.E: 0.0, CpMode.F: 0.0}
@@ -59,16 +57,15 @@ def capabilities_from(board: HelloAck) -> EvseCapabilities:
     )
 
 
-def reading_from(telemetry: Telemetry, now: float, wall: datetime) -> MeterReading:
+def sample_from(telemetry: Telemetry) -> WireSample:
     i1, i2, i3 = (value / 100 for value in telemetry.current_ca)
     u1, u2, u3 = (value / 10 for value in telemetry.voltage_dv)
-    return MeterReading(
+    return WireSample(
         energy_import_wh=telemetry.energy_mwh / 1000,
         power_import_w=telemetry.power_dw / 10,
         current_a=(i1, i2, i3),
         voltage_v=(u1, u2, u3),
-        taken_at_s=now - telemetry.sample_age_ms / 1000,
-        wall_time=wall,
+        age_s=telemetry.sample_age_ms / 1000,
     )
 
 

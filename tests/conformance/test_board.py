@@ -178,7 +178,7 @@ async def test_closed_and_opened_again(stand: Bench) -> None:
 
 
 async def test_nobody_at_the_other_end(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hal.board.OPEN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("hal.serial_board.OPEN_TIMEOUT_S", 0.3)
     await silence(stand)
     with pytest.raises(BoardUnavailable, match="no answer to HELLO"):
         await stand.open()
@@ -367,7 +367,7 @@ async def test_the_line_is_unplugged_and_comes_back(make: Maker, tmp_path: Path)
 async def test_an_old_meter_reading_is_not_repeated(
     make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hal.board.METER_STALE_AFTER_S", 0.3)
+    monkeypatch.setattr("hal.serial_board.METER_STALE_AFTER_S", 0.3)
     async with make(tmp_path, "--telemetry-s", "0.6") as stand:
         with pytest.raises(BoardUnavailable, match="no reading yet"):
             stand.board.meter()
