@@ -26,11 +26,20 @@ from hal.ports import (
     CpState,
     Fault,
     MeterSampled,
+    ModemFault,
+    ModemReady,
     PlcLink,
     PluggedIn,
 )
 from hal.quantities import EvseId, MeterReading
-from ocpp_client.ports import StoppedReason, TriggerReason, UnlockRequested
+from ocpp_client.ports import (
+    AvailabilityChanged,
+    CsmsLimit,
+    StoppedReason,
+    TransactionRules,
+    TriggerReason,
+    UnlockRequested,
+)
 from secc.ports import PausedSession, StationView
 
 QUEUE_LENGTH = 1000
@@ -38,6 +47,17 @@ QUEUE_LENGTH = 1000
 
 TICK_S = 0.25
 """How often the loop shows that it lives when nothing happens."""
+
+OUTLIVES_A_SESSION = (
+    AvailabilityChanged,
+    BoardFault,
+    CsmsLimit,
+    LocalLimit,
+    ModemFault,
+    ModemReady,
+    TransactionRules,
+)
+"""What waited while an EVSE was down and still holds for its next session."""
 
 ALIVE_S = 1.5
 """A loop that has not turned for so long lets the board's permission expire."""
@@ -152,10 +172,9 @@ class Evse:
     def start_anew(self) -> None:
         """A new session on what the board says now. A vehicle that was charging must be plugged in again."""
         assert self.board is not None, "an EVSE runs with its board"
-        before = self._session.state
+        before, waiting = self._session, self._queue
         self._session = self._make_session()
-        self._session.state.modem_ready = before.modem_ready
-        self._session.state.rules = before.rules
+        self._session.inherit(before.state)
         self._queue = asyncio.Queue(QUEUE_LENGTH)
         self._overrun = False
         self.board.offer_nothing()
@@ -165,6 +184,10 @@ class Evse:
                 self.report(BoardFault(fault, True, severity_of(fault), "still active", self._clock()))
             if levels.cp in (CpState.B, CpState.C, CpState.D):
                 self.report(PluggedIn(self._clock()))
+        while not waiting.empty():
+            fact = waiting.get_nowait()
+            if isinstance(fact, OUTLIVES_A_SESSION):
+                self.report(fact)
 
     async def _next(self) -> Fact | None:
         deadline = self._session.deadline()

@@ -53,7 +53,7 @@ def _plain(value: object) -> object:
         return round(value, 4)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list | set | frozenset):
         return [_plain(item) for item in value]
     return value
 
@@ -78,7 +78,7 @@ class EventFile:
             **dict(fields_of(seen.fact)),
         }
         try:
-            self._file.write(json.dumps(line).encode() + b"\n")
+            self._file.write(json.dumps(line, default=str).encode() + b"\n")
         except OSError as error:
             self._lost += 1
             if self._lost == 1:

@@ -1,7 +1,7 @@
 """The OCPP station on a loop of its own, as the EVSEs see it.
 
-Events of transactions and meter readings go through one queue, so that they reach the journal in the order in which the
-EVSEs made them. A question to the CSMS may take half a minute and goes beside it.
+What the EVSEs tell goes through one queue: events reach the journal in the order in which they were made, and what is
+told before the station has started waits for it. A question to the CSMS may take half a minute and goes beside it.
 """
 
 import asyncio
@@ -83,6 +83,14 @@ class OperatorSide:
     def _post(self, work: Work) -> None:
         self._loop.call(partial(self._work.put_nowait, work))
 
+    def _do(self, call: Callable[[], None]) -> None:
+        """The same for what is done at once."""
+
+        async def work() -> None:
+            call()
+
+        self._post(work)
+
     # --- Operator ---
 
     def authorize(self, evse: EvseId, token: IdToken, contract: Contract | None) -> None:
@@ -148,11 +156,11 @@ class OperatorSide:
         self._post(partial(self._station.meter_sampled, evse, reading))
 
     def connector_status(self, evse: EvseId, status: ConnectorStatus) -> None:
-        self._loop.call(partial(self._station.connector_status, evse, status))
+        self._do(partial(self._station.connector_status, evse, status))
 
     def problem(self, evse: EvseId, cause: BoardFault | ContractRefused | V2GEnded) -> None:
         entry = problem(cause)
-        self._loop.call(
+        self._do(
             partial(
                 self._station.notify_event,
                 entry.component,
@@ -169,4 +177,4 @@ class OperatorSide:
         self._post(partial(keep_pause, self._journal, evse, paused))
 
     def unlock_result(self, evse: EvseId, unlocked: bool) -> None:
-        self._loop.call(partial(self._station.unlock_result, evse, unlocked))
+        self._do(partial(self._station.unlock_result, evse, unlocked))

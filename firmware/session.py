@@ -90,6 +90,14 @@ class Session:
             ev_connection_timeout_s=ev_connection_timeout_s,
         )
 
+    def inherit(self, before: State) -> None:
+        """Take over, from a session that was given up, what holds for any: limits, modem, rules, availability."""
+        state = self.state
+        state.limits = before.limits
+        state.modem_ready = before.modem_ready
+        state.rules = before.rules
+        state.operative = state.operative_wanted = before.operative_wanted
+
     def feed(self, fact: Fact, now: float) -> list[Effect]:
         """Take one fact; the effects are in the order they must be carried out."""
         self._now = now

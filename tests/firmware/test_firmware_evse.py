@@ -11,7 +11,7 @@ import pytest
 
 from firmware import config, evse, observers, supervisor
 from firmware.evse import Evse, Observation, Overrun
-from firmware.facts import AuthorizationAnswered, TransactionOpened
+from firmware.facts import AuthorizationAnswered, LimitSource, LocalLimit, TransactionOpened
 from firmware.limits import Limits
 from firmware.session import Session
 from hal import ports as hal
@@ -236,6 +236,24 @@ async def test_a_flood_ends_the_evse_and_the_supervisor_starts_it_again_safe() -
     assert bench.evse.view is not None
 
 
+async def test_a_new_session_keeps_what_holds_for_any() -> None:
+    bench = Bench()
+    await bench.hears(hal.ModemReady(0), LocalLimit(LimitSource.BOARD, 20.0), ocpp.CsmsLimit(EvseId(1), 10.0, 0.0))
+    bench.evse.report(hal.PluggedIn(0))
+    bench.evse.report(LocalLimit(LimitSource.SITE, 8.0))
+    bench.evse.start_anew()
+    await bench.hears()
+    for _ in range(8):
+        task = asyncio.create_task(bench.evse.run())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert bench.evse.view.limit_a == 8.0
+    assert bench.evse.view.board_limit_a == 20.0
+    assert "offer_hlc" not in bench.ledger.names(), "a plug-in that waited is the board's to tell again"
+
+
 async def test_a_minute_without_a_crash_makes_the_next_wait_short() -> None:
     bench = Bench()
     waits: list[float] = []
@@ -277,6 +295,13 @@ def test_the_event_file_holds_a_json_line_an_event(tmp_path: Path) -> None:
         '"transaction_id": "tx-1", "event": "SlacMatched", "ev_mac": "02:00:00:00:00:01", '
         '"run_id": "01:01:01:01:01:01:01:01", "attenuation_db": 12.3457, "sounds": 10, "took_s": 0.2}'
     )
+
+
+def test_any_fact_can_be_written(tmp_path: Path) -> None:
+    file = observers.EventFile(tmp_path / "events.jsonl")
+    file(observe(ocpp.TransactionRules(frozenset({ocpp.TxPoint.AUTHORIZED}), frozenset(), 60.0, "")))
+    file.close()
+    assert '"start_points": ["Authorized"]' in (tmp_path / "events.jsonl").read_text()
 
 
 def test_a_full_disk_loses_events_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
