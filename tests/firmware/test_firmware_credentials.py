@@ -1,0 +1,161 @@
+"""What a station does whose TPM does not answer: what the configuration says, and never a key in a file."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certs.errors import KeyFault, KeyUnavailable
+from certs.keystore import Origin, Purpose
+from certs.provision import ensure_identity
+from certs.store import CertificateStore, RootKind
+from certs.tls.loop import LoopThread
+from certs.tpm import Tpm, TpmKeyStore
+from firmware.certificate_watch import CertificateWatch
+from firmware.certificates import StationCertificates, subjects
+from firmware.config import Config, ConfigError, parse
+from firmware.credentials import NO_CHIP, Credentials
+from ocpp_client.ports import CertificateStoreError, OcspRequestData
+from secc.ports import TlsUnavailable
+from sim.pki.pki import Pki, build
+from sim.tpm.proxy import Proxy
+from sim.tpm.swtpm import Swtpm
+
+CONFIG = """
+[station]
+identity = "CS-1"
+vendor = "maker"
+model = "demo"
+serial = "0001"
+state_dir = "state"
+[csms]
+url = "wss://localhost:1/ocpp"
+security_profile = {profile}
+password = "a-long-enough-password"
+[[evse]]
+id = 1
+evse_id = "DE*EVS*E0001"
+device = "/dev/null"
+[tpm]
+tcti = "{tcti}"
+"""
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return build(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def tpm_directory() -> Iterator[Path]:
+    if not Swtpm.available():
+        pytest.skip("swtpm is not installed")
+    with tempfile.TemporaryDirectory(prefix="evsed-tpm-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def provisioned(tmp_path: Path, tpm_directory: Path, pki: Pki) -> str:
+    """A station that was given its keys, and whose TPM then went away; the TCTI that would reach it."""
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        config = configured(tmp_path, proxy.tcti)
+        tpm, store = Tpm(proxy.tcti), CertificateStore(tmp_path / "state" / "certs")
+        tpm.ensure_srk()
+        for kind, entity in ((RootKind.V2G, pki.v2g_root), (RootKind.CSMS, pki.csms_root)):
+            store.install_root(kind, entity.pem.decode())
+        for purpose, issue in ((Purpose.SECC, pki.issue_secc), (Purpose.CSMS, pki.issue_station)):
+            ensure_identity(store, TpmKeyStore(tpm), purpose, subjects(config)[purpose], issue, datetime.now(UTC))
+        tpm.close()
+        return proxy.tcti
+
+
+def configured(directory: Path, tcti: str, more: str = "", profile: int = 3) -> Config:
+    return parse(CONFIG.format(tcti=tcti, profile=profile) + more, directory / "evsed.toml")
+
+
+WITHOUT_TLS = 'absent = "without-tls"\n'
+
+
+def test_by_default_a_station_without_its_tpm_does_not_start(tmp_path: Path, provisioned: str) -> None:
+    with pytest.raises(KeyUnavailable) as refused:
+        Credentials(configured(tmp_path, provisioned))
+    assert refused.value.reason is KeyFault.ABSENT
+
+
+@pytest.mark.parametrize(("profile", "has_tls"), [(1, False), (2, True), (3, False)])
+def test_without_tls_it_starts_and_uses_no_key(tmp_path: Path, provisioned: str, profile: int, has_tls: bool) -> None:
+    """Security profile 2 needs no key of the station's; 3 does, and there is no link to the CSMS."""
+    files = sorted((tmp_path / "state").rglob("*"))
+    credentials = Credentials(configured(tmp_path, provisioned, WITHOUT_TLS, profile))
+    assert "does not answer" in credentials.absence
+    assert credentials.chip == NO_CHIP
+    with LoopThread("vehicles") as loop, pytest.raises(TlsUnavailable):
+        credentials.vehicle_tls(loop)()
+    assert (credentials.csms_context() is not None) == has_tls
+    assert credentials.keys.origin is Origin.TPM
+    assert sorted((tmp_path / "state").rglob("*")) == files, "no key was made in a file"
+    assert credentials.contract_roots() != [], "whom it trusts it knows without the chip"
+    credentials.close()
+
+
+class Asked:
+    """A station that writes down what it is told."""
+
+    online = False
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def sign_certificate(self, use: str) -> None:
+        self.told.append(("sign", use))
+
+    async def certificate_status(self, certificate: OcspRequestData) -> bytes | None:
+        return None
+
+    def security_event(self, kind: str, tech_info: str = "") -> None:
+        self.told.append((kind, tech_info))
+
+    def notify_event(self, component: str, variable: str, value: str, **more: Any) -> None:
+        self.told.append((component, variable, value, more["cleared"]))
+
+
+async def test_a_tpm_that_comes_back_is_taken_up_again(tmp_path: Path, provisioned: str, tpm_directory: Path) -> None:
+    config = configured(tmp_path, provisioned, WITHOUT_TLS)
+    credentials = Credentials(config)
+    certificates, station, contexts = StationCertificates(credentials, subjects(config)), Asked(), []
+    certificates.use_tls = contexts.append
+    watch = CertificateWatch(certificates, station, interval_s=60, renew_before=timedelta(days=30))
+    with LoopThread("vehicles") as loop:
+        vehicle = credentials.vehicle_tls(loop)
+        await watch.look()
+        assert station.told == contexts == []
+        with pytest.raises(CertificateStoreError, match="does not answer"):
+            await certificates.signing_request("V2GCertificate")
+        assert await certificates.candidate() is None
+        assert await certificates.expiring(timedelta(days=9999)) == []
+
+        with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory):
+            await watch.look()
+            assert credentials.absence == ""
+            assert vehicle() is not None
+            assert contexts[0] is not None
+            assert station.told == [("TpmAvailable", ""), ("SecurityCtrlr", "Problem", "false", True)]
+            assert (await certificates.signing_request("V2GCertificate")).startswith("-----BEGIN CERTIFICATE REQUEST")
+            certificates.close()
+            credentials.close()
+
+
+def test_the_owner_password_is_read_from_its_file(tmp_path: Path, provisioned: str, tpm_directory: Path) -> None:
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        tpm = Tpm(proxy.tcti)
+        tpm.take_ownership(b"secret")
+        tpm.close()
+        with pytest.raises(ConfigError, match="owner_auth_file"):
+            Credentials(configured(tmp_path, proxy.tcti, 'owner_auth_file = "missing"\n'))
+        (tmp_path / "owner").write_bytes(b"secret\n")
+        credentials = Credentials(configured(tmp_path, proxy.tcti, 'owner_auth_file = "owner"\n'))
+        credentials.rotation(Purpose.SECC).begin(subjects(configured(tmp_path, proxy.tcti))[Purpose.SECC])
+        credentials.close()
