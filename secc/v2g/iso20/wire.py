@@ -20,6 +20,8 @@ from secc.v2gtp import Frame, PayloadType
 
 SCHEMAS = {
     PayloadType.COMMON: Namespace.ISO_20_COMMON,
+    # Of SupportedAppProtocol alone, but the iso15118 package's EVCC sends CertificateInstallationReq with it.
+    PayloadType.EXI: Namespace.ISO_20_COMMON,
     PayloadType.AC: Namespace.ISO_20_AC,
     PayloadType.DC: Namespace.ISO_20_DC,
     PayloadType.SCHEDULE_RENEGOTIATION: Namespace.ISO_20_COMMON,

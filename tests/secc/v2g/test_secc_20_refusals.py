@@ -1,6 +1,7 @@
 """Each refusal of ISO 15118-20: the right response type, its code, no power, and the end of the session or not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -592,11 +593,19 @@ def test_a_vehicle_that_falls_silent_in_the_loop_loses_power_soon(kind: str, sta
 
 def test_a_payload_type_of_another_protocol_is_stepped_over() -> None:
     talk = Talk20().authorizing()
-    for payload_type in (PayloadType.EXI, PayloadType.WPT, PayloadType.ACDP):
+    for payload_type in (PayloadType.WPT, PayloadType.ACDP):
         assert talk.send20(Frame(payload_type, b"\x80")) == []
-    assert talk.conversation.stepped_over == 3
+    assert talk.conversation.stepped_over == 2
     assert talk.ask("AuthorizationReq", EIM) is None
     assert not talk.conversation.ended
+
+
+def test_a_common_message_under_the_payload_type_of_the_negotiation() -> None:
+    talk = Talk20().set_up()
+    sent = frame20("AuthorizationSetupReq", {}, SESSION_ID)
+    out = talk.conversation.feed(replace(sent, payload_type=PayloadType.EXI), talk.around(), talk.now)
+    assert [frame.payload_type for frame in out.frames] == [PayloadType.EXI]
+    assert talk.state is State.AUTHORIZATION
 
 
 def test_before_the_protocol_is_agreed_on_only_its_negotiation_is_read() -> None:
