@@ -6,22 +6,30 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from sim.mcu.chargebyte import ChargebyteFirmware
 from sim.mcu.firmware import BoardType, Firmware, PythonFirmware
 from sim.mcu.line import Quality
 from sim.mcu.plant import Plant
 from sim.mcu.process import SimulatedBoard
 from sim.mcu.reference import ReferenceFirmware
 
+_PROTOCOLS: dict[str, Callable[[BoardType, float], Firmware]] = {
+    "evse-mcu": PythonFirmware,
+    "chargebyte": ChargebyteFirmware,
+}
 
-def _arguments() -> argparse.Namespace:
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sim.mcu", description=__doc__)
     parser.add_argument("--pty-link", type=Path, required=True, help="where the daemon finds the serial line")
     parser.add_argument("--cable", type=Path, required=True, help="Unix socket the vehicle connects to")
     parser.add_argument("--trace", type=Path, help="append what happens as JSON lines, with time.monotonic()")
+    parser.add_argument("--protocol", choices=sorted(_PROTOCOLS), default="evse-mcu")
+    parser.add_argument("--reset-line", type=Path, help="make a FIFO here that takes 1 and 0 as a GPIO does")
     parser.add_argument("--reference", type=Path, help="run this build of hal/mcu/reference instead of the Python MCU")
     parser.add_argument("--evse", type=int, default=1, help="the EVSE's number on this board")
     parser.add_argument("--phases", type=int, choices=(1, 3), default=3)
@@ -36,12 +44,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--baudrate", type=int, default=0, help="pace the serial line as a UART does")
     parser.add_argument("--seed", type=int, default=0, help="makes the corruption repeatable")
     parser.add_argument("--model", default="sim-mcu")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def _boot(reference: Path | None, board: BoardType) -> Callable[[float], Firmware]:
+def _boot(protocol: str, reference: Path | None, board: BoardType) -> Callable[[float], Firmware]:
     if reference is None:
-        return lambda now: PythonFirmware(board, now)
+        return lambda now: _PROTOCOLS[protocol](board, now)
     library = reference.resolve()
     return lambda now: ReferenceFirmware(library, board, now)
 
@@ -53,11 +61,15 @@ async def _run(said: argparse.Namespace) -> None:
             asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     board = BoardType(**{field.name: getattr(said, field.name) for field in fields(BoardType)})
     plant = Plant(board.voltage_v, time.monotonic(), said.energy_wh)
-    simulated = SimulatedBoard(_boot(said.reference, board), plant, said.trace)
+    simulated = SimulatedBoard(_boot(said.protocol, said.reference, board), plant, said.trace)
     with contextlib.suppress(asyncio.CancelledError):
-        await simulated.run(said.pty_link, said.cable, Quality(said.corrupt, said.baudrate, said.seed))
+        await simulated.run(said.pty_link, said.cable, Quality(said.corrupt, said.baudrate, said.seed), said.reset_line)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s sim.mcu %(message)s")
+    asyncio.run(_run(_arguments(argv)))
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s sim.mcu %(message)s")
-    asyncio.run(_run(_arguments()))
+    main()

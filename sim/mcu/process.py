@@ -1,8 +1,10 @@
 """The simulated board: its MCU's program and its plant between two lines, the UART and the cable."""
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,15 +38,17 @@ class SimulatedBoard:
         self._cables: set[asyncio.StreamWriter] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._silent = False
+        self._held = False
         self._cp = WireCp.A
         self._faults = 0
         self._shown: Levels | None = None
         self._next_show_s = 0.0
         self._boot(time.monotonic())
 
-    async def run(self, pty_link: Path, cable: Path, quality: Quality) -> None:
+    async def run(self, pty_link: Path, cable: Path, quality: Quality, reset_line: Path | None = None) -> None:
         """Serve the cable, then publish the serial line at `pty_link`: whoever sees it may start."""
         _remove(cable)
+        reset = None if reset_line is None else self._watch_reset_line(reset_line)
         server = await asyncio.start_unix_server(self._serve_cable, cable, limit=_MAX_LINE)
         self._line = PtyLine(pty_link, self._received, quality)
         try:
@@ -54,6 +58,25 @@ class SimulatedBoard:
             self._line.close()
             server.close()
             _remove(cable)
+            if reset is not None:
+                asyncio.get_running_loop().remove_reader(reset)
+                os.close(reset)
+
+    def _watch_reset_line(self, fifo: Path) -> int:
+        fifo.unlink(missing_ok=True)
+        os.mkfifo(fifo)
+        # Held open for writing too, so that it never ends.
+        descriptor = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        asyncio.get_running_loop().add_reader(descriptor, self._reset_line_moved, descriptor)
+        return descriptor
+
+    def _reset_line_moved(self, descriptor: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for level in os.read(descriptor, 64):
+                self._held = level == ord("1")
+                # Fresh from reset it drives nothing; while held it hears and says nothing either.
+                self._boot(time.monotonic())
+        self._step()
 
     def _boot(self, now: float) -> None:
         self._firmware = self._boot_firmware(now)
@@ -79,7 +102,7 @@ class SimulatedBoard:
         self._out = self._firmware.step(self._inputs(), now)
         self._plant.drive(self._out.coil, self._out.lock, now)
         sent = self._firmware.transmit()
-        if not self._silent:
+        if not self._silent and not self._held:
             self._line.write(sent)
         if self._out.reboot:
             self._boot(now)
@@ -95,7 +118,7 @@ class SimulatedBoard:
         self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._step)
 
     def _received(self, data: bytes) -> None:
-        if not self._silent:
+        if not self._silent and not self._held:
             self._firmware.receive(data, time.monotonic())
             self._step()
 

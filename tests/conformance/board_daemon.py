@@ -1,14 +1,13 @@
-"""A daemon in small: opens the board, charges whatever is plugged in, and says `closed` when the contactor is."""
+"""A daemon in small: opens the board, charges what is plugged in, and makes a file `closed` when the contactor is."""
 
 import asyncio
-import sys
+from pathlib import Path
 
-from hal.board import McuBoard
 from hal.ports import Contactor, ContactorChanged, HalFact, PluggedIn, VehicleReady
-from hal.quantities import EvseId
+from tests.conformance.kinds import KINDS
 
 
-async def main(device: str) -> None:
+async def _run(kind: str, directory: Path) -> None:
     def report(fact: HalFact) -> None:
         match fact:
             case PluggedIn():
@@ -17,13 +16,12 @@ async def main(device: str) -> None:
             case VehicleReady():
                 board.permit_power(True)
             case ContactorChanged(contactor=Contactor.CLOSED):
-                sys.stdout.write("closed\n")
-                sys.stdout.flush()
+                (directory / "closed").touch()
 
-    board = McuBoard(device, EvseId(1), report)
+    board = KINDS[kind].make_board(directory, report, lambda: True)
     await board.open()
     await asyncio.get_running_loop().create_future()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+def main(kind: str, directory: Path) -> None:
+    asyncio.run(_run(kind, directory))

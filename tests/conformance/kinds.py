@@ -1,0 +1,71 @@
+"""The boards the conformance suite runs over: a driver, its peer, and what this kind of board has not got."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hal.board import McuBoard
+from hal.chargebyte.board import ChargebyteBoard
+from hal.ports import BoardSupport, Report
+from hal.quantities import EvseId
+
+
+class TestedBoard(BoardSupport, Protocol):
+    """What the suite needs beside the port."""
+
+    @property
+    def frames_dropped(self) -> Counter[str]: ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    make_board: Callable[[Path, Report, Callable[[], bool]], TestedBoard]
+    """From the directory of the peer's ends."""
+    peer_arguments: Callable[[Path], tuple[str, ...]]
+    why_silent: str
+    """What `open` says when nobody answers."""
+    has_lock: bool = True
+    has_meter: bool = True
+    has_reader: bool = True
+    has_commands: bool = True
+    latches_faults: bool = False
+    """A fault of the board stays until it is reset, although its cause has gone."""
+
+
+def _evse_mcu(directory: Path, report: Report, alive: Callable[[], bool]) -> McuBoard:
+    return McuBoard(str(directory / "tty"), EvseId(1), report, alive=alive)
+
+
+def _chargebyte(directory: Path, report: Report, alive: Callable[[], bool]) -> ChargebyteBoard:
+    line = str(directory / "reset")
+    return ChargebyteBoard(str(directory / "tty"), EvseId(1), report, reset_line=line, alive=alive)
+
+
+KINDS: dict[str, Kind] = {
+    "python_mcu": Kind(_evse_mcu, lambda directory: (), "no answer to HELLO"),
+    "reference_mcu": Kind(_evse_mcu, lambda directory: (), "no answer to HELLO"),
+    "chargebyte": Kind(
+        _chargebyte,
+        lambda directory: ("--protocol", "chargebyte", "--reset-line", str(directory / "reset")),
+        "no firmware version",
+        has_lock=False,
+        has_meter=False,
+        has_reader=False,
+        has_commands=False,
+        latches_faults=True,
+    ),
+}
+
+
+def kinds_with(*, lock: bool = False, meter: bool = False, reader: bool = False, commands: bool = False) -> list[str]:
+    """The names of those that have all that is asked for."""
+    return [
+        name
+        for name, kind in KINDS.items()
+        if (kind.has_lock or not lock)
+        and (kind.has_meter or not meter)
+        and (kind.has_reader or not reader)
+        and (kind.has_commands or not commands)
+    ]
