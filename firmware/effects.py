@@ -113,6 +113,7 @@ class UpdateTransaction:
     trigger_reason: TriggerReason
     charging_state: ChargingState
     token: IdToken | None = None
+    remote_start_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

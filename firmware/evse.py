@@ -265,8 +265,8 @@ class Evse:
             case effects.StartTransaction(trigger, state, token, remote_start_id):
                 v2g = self._session.state.v2g_session_id
                 operator.start_transaction(self.number, trigger, state, token, self._meter(), v2g, remote_start_id)
-            case effects.UpdateTransaction(trigger, state, token):
-                operator.update_transaction(self.number, trigger, state, token, self._meter())
+            case effects.UpdateTransaction(trigger, state, token, remote_start_id):
+                operator.update_transaction(self.number, trigger, state, token, self._meter(), remote_start_id)
             case effects.EndTransaction(trigger, reason, token):
                 operator.end_transaction(self.number, trigger, reason, self._meter(), token)
             case effects.ReportStatus(status):

@@ -139,8 +139,10 @@ class OperatorSide:
         charging_state: ChargingState,
         token: IdToken | None,
         meter: MeterReading | None,
+        remote_start_id: int | None,
     ) -> None:
-        self._post(partial(self._station.transaction_updated, evse, trigger, charging_state, meter, token))
+        update = self._station.transaction_updated
+        self._post(partial(update, evse, trigger, charging_state, meter, token, remote_start_id))
 
     def end_transaction(
         self,

@@ -64,6 +64,7 @@ class Operator(Protocol):
         charging_state: ChargingState,
         token: IdToken | None,
         meter: MeterReading | None,
+        remote_start_id: int | None,
     ) -> None: ...
 
     def end_transaction(

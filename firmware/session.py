@@ -516,7 +516,7 @@ class Session:
         if not state.plugged:
             state.token_deadline_s = self._now + state.rules.ev_connection_timeout_s
         if state.transaction_open:
-            yield effects.UpdateTransaction(trigger, state.charging_state, token)
+            yield effects.UpdateTransaction(trigger, state.charging_state, token, state.remote_start_id)
 
     def _remote_stop(self, fact: ocpp.RemoteStop) -> None:
         if fact.transaction_id == self.state.transaction_id:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ocpp_client.actions import ActionRefused, Answer, Handler
+from ocpp_client.actions import ActionRefused, Answer, Handler, status
 from ocpp_client.link import BackOff, Endpoint, Link
 from ocpp_client.ports import Journal, TransactionState
 from ocpp_client.queue import Call, Outbox, Outcome, Registration, RetryRules, Verdict
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 MAX_DEVIATIONS_LOGGED = 100
 _STOP_TIMEOUT_S = 2.0
+_NOT_WHILE_PENDING = ("RequestStartTransaction", "RequestStopTransaction")
 _STATUS_OF = {status.value: status for status in Registration if status is not Registration.NONE}
 
 
@@ -313,7 +314,9 @@ class Dialogue:
         frame: str | None
         answer: Answer | None = None
         try:
-            answer = await self._handlers[event.action](event.payload, event.at_s)
+            self._check_registered()
+            answer = self._refusal_while_pending(event.action)
+            answer = answer or await self._handlers[event.action](event.payload, event.at_s)
             frame = self._rpc.answer(event.message_id, encode_response(event.action, answer.payload))
         except ActionRefused as refused:
             frame = self._rpc.refuse(event.message_id, refused.code, str(refused))
@@ -328,6 +331,18 @@ class Dialogue:
             self.link.send(frame)
         if answer is not None and answer.then is not None:
             answer.then()
+
+    def _check_registered(self) -> None:
+        """B03: a station that is not even Pending does nothing for anybody. Raises ActionRefused."""
+        if self.registrar.status in (Registration.NONE, Registration.REJECTED):
+            self.counts["before registration"] += 1
+            raise ActionRefused(ErrorCode.SECURITY_ERROR, "the station is not registered")
+
+    def _refusal_while_pending(self, action: str) -> Answer | None:
+        """B02.FR.05: no remote start or stop while Pending."""
+        if self.registrar.status is Registration.PENDING and action in _NOT_WHILE_PENDING:
+            return status("Rejected", "NotEnabled", "the registration is pending")
+        return None
 
     def _refuse_after_defect(self, event: CallReceived) -> None:
         """A handler's defect is ours: the CSMS hears of it, the log has it, and the dialogue goes on."""
@@ -361,17 +376,17 @@ class Dialogue:
 
     def _boot_answered(self, response: Payload) -> None:
         now = self._loop.time()
-        status = _STATUS_OF.get(text_at(response, "status") or "")
-        if status is None:
+        registration = _STATUS_OF.get(text_at(response, "status") or "")
+        if registration is None:
             self.registrar.unanswered(now)
             return
         interval = response.get("interval")
         seconds = float(interval) if isinstance(interval, int | float) and not isinstance(interval, bool) else 0.0
-        log.info("BootNotification %s, interval %s s", status.value, seconds)
-        self.registrar.answered(status, seconds, now)
-        self._outbox.registration = status
+        log.info("BootNotification %s, interval %s s", registration.value, seconds)
+        self.registrar.answered(registration, seconds, now)
+        self._outbox.registration = registration
         self._user.boot_answered(response)
-        self._check_online(f"registration {status.value}")
+        self._check_online(f"registration {registration.value}")
 
     def _failed(self, event: CallFailed) -> None:
         outcome = Outcome.LINK_LOST if event.failure is Failure.LINK_LOST else Outcome.FAILED

@@ -110,7 +110,7 @@ def _communication(config: OcppConfig, active_slot: Callable[[], str], priority_
     )
     yield seconds("WebSocketPingInterval", config.web_socket_ping_s, 0, 86400)
     yield Variable(name, "ResetRetries", _INTEGER, "1", None, _RW, lowest=0, highest=10)
-    yield Variable(name, "UnlockOnEVSideDisconnect", _BOOLEAN, "true", None, _RW)
+    yield Variable(name, "UnlockOnEVSideDisconnect", _BOOLEAN, "true")
     yield Variable(name, "QueueAllMessages", _BOOLEAN, "false")
     yield Variable(name, "FileTransferProtocols", _MEMBERS, "HTTP,HTTPS,FTP", choices=("HTTP", "HTTPS", "FTP"))
     yield Variable(

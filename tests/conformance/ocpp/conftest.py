@@ -307,6 +307,7 @@ class Site:
         await self.until(lambda: not self.station.online)
 
     async def come_back(self) -> None:
+        await self.operator.drain()
         await self.csms.start()
         await self.until(lambda: self.station.online)
 
