@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 COMMANDS = {
     "status": "how everything stands now",
@@ -25,6 +26,8 @@ COMMANDS = {
     "config": "the configuration file",
     "logs": "log levels and the audit log",
     "v2g": "decode and encode V2G messages",
+    "provision": "give the station its keys and certificates",
+    "factory-reset": "destroy every key and certificate of the station",
     "completion": "a script that completes this command in a shell",
 }
 INTERRUPTED = 130
@@ -40,10 +43,14 @@ def parser_for(commands: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, says in COMMANDS.items():
         if name in commands:
-            importlib.import_module(f"firmware.cli.{name}").add_arguments(subparsers)
+            _module(name).add_arguments(subparsers)
         else:
             subparsers.add_parser(name, help=says)
     return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"firmware.cli.{command.replace('-', '_')}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     parsed = parser_for(given).parse_args(given)
     try:
-        status: int = importlib.import_module(f"firmware.cli.{parsed.command}").run(parsed)
+        status: int = _module(parsed.command).run(parsed)
         sys.stdout.flush()
     except Failure as failure:
         print(f"evse: {failure}", file=sys.stderr)
