@@ -1,0 +1,102 @@
+"""Which cases there are, and how each stands: the table of docs/ocpp.md.
+
+A case passes when a test of its name is in this folder; its words are the test's docstring. `python table.py` prints
+the document's table.
+"""
+
+import ast
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+CASES = {
+    "A": "1 4 5 6 7 9 10 11 14 15 19 20 21 22 23",
+    "B": "1-3 6 7 9-15 20-23 25-30 32-37 39 41 43 45-47 49-53 57",
+    "C": "2 4-18 26 32-34 36-39 41 42 44-49 56 57",
+    "E": "1-17 19-22 24-35 37-45 50-52 54",
+    "F": "1-20 23 24 26 27",
+    "G": "1-21",
+    "J": "1-4 6-11",
+    "K": "38",
+    "L": "1-3 5-8 10-16",
+    "M": "1 2 7 9 12 13 17-20 22 23 30 31",
+    "N": "25-32 34-36 62",
+    "P": "1 3",
+}
+"""Charging-station cases of Core and Advanced Security, mandatory and conditional."""
+
+NOT_APPLICABLE = {
+    "TC_B_15": "SummaryInventory is supported",
+    "TC_B_28": "an EVSE can be reset by itself",
+    "TC_B_29": "an EVSE can be reset by itself",
+    "TC_C_47": "there is no display to choose transactions on",
+    "TC_C_48": "there is no display to choose transactions on",
+    "TC_E_11": "start point DataSigned needs a signing meter",
+    "TC_E_12": "start point ParkingBayOccupancy needs a sensor",
+    "TC_E_19": "stop point ParkingBayOccupancy needs a sensor",
+    "TC_E_25": "UnlockOnEVSideDisconnect is true and read-only",
+    "TC_E_26": "StopTxOnEVSideDisconnect is true and read-only",
+    "TC_E_27": "StopTxOnEVSideDisconnect is true and read-only",
+    "TC_J_04": "signed values need a signing meter",
+    "TC_J_08": "the station knows the EVSE of every transaction",
+    "TC_J_11": "signed values need a signing meter",
+    "TC_K_38": "smart charging is supported",
+}
+
+CERTIFICATES = "certificates by the CSMS are tested in tests/firmware/test_firmware_certificates.py, not by this case"
+UPDATE = "needs the firmware update (L01)"
+NOT_YET = {
+    "TC_A_06": "a TLS version too low",
+    **dict.fromkeys(("TC_A_11", "TC_A_14", "TC_A_15", "TC_A_21", "TC_A_23"), CERTIFICATES),
+    "TC_B_47": "fall-back between roots of different CSMSs",
+    "TC_B_49": "fall-back between roots of different CSMSs",
+    "TC_B_50": "migration to a CSMS under a new root",
+    "TC_F_19": UPDATE,
+    "TC_J_03": "clock-aligned values in Ended (AlignedDataCtrlr.TxEndedInterval)",
+    **{f"TC_L_{number:02}": UPDATE for number in (1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16)},
+    **{f"TC_M_{number:02}": CERTIFICATES for number in (1, 2, 7, 9, 12, 13, 17, 18, 19, 20, 22, 23, 30, 31)},
+}
+
+
+def cases() -> list[str]:
+    """Every id, in order."""
+    ids = []
+    for block, text in CASES.items():
+        for part in text.split():
+            first, _, last = part.partition("-")
+            ids += [f"TC_{block}_{number:02}" for number in range(int(first), int(last or first) + 1)]
+    return ids
+
+
+def passing() -> dict[str, str]:
+    """The words of each case with a test."""
+    found = {}
+    for path in sorted(FOLDER.glob("test_ocpp_cases_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_tc_"):
+                found[node.name.removeprefix("test_").upper()] = (ast.get_docstring(node) or "").rstrip(".")
+    return found
+
+
+def rows() -> list[str]:
+    tested = passing()
+    lines = ["| case | status | what, or why not |", "|---|---|---|"]
+    for case in cases():
+        if case in tested:
+            lines.append(f"| {case} | pass | {tested[case]} |")
+        elif case in NOT_APPLICABLE:
+            lines.append(f"| {case} | not applicable | {NOT_APPLICABLE[case]} |")
+        else:
+            lines.append(f"| {case} | not yet | {NOT_YET[case]} |")
+    return lines
+
+
+def summary() -> str:
+    tested, every = set(passing()), cases()
+    passed = sum(case in tested for case in every)
+    off = sum(case in NOT_APPLICABLE for case in every)
+    return f"{len(every)} cases: {passed} pass, {off} not applicable, {len(every) - passed - off} not yet."
+
+
+if __name__ == "__main__":
+    print("\n".join([summary(), "", *rows()]))

@@ -1,0 +1,285 @@
+"""TC_J: meter values. TC_N: logs and customer information."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+CARD = "04AABBCC"
+
+
+async def sampling(site: Any) -> asyncio.Task[None]:
+    """The board gives readings all the time."""
+
+    async def run() -> None:
+        while True:
+            for board in site.boards.values():
+                board.sample()
+            await asyncio.sleep(0.1)
+
+    return asyncio.get_running_loop().create_task(run())
+
+
+def contexts(event: dict[str, Any]) -> set[str]:
+    return {s["context"] for value in event.get("meterValue", ()) for s in value["sampledValue"]}
+
+
+def told(event: dict[str, Any]) -> set[str]:
+    return {s["measurand"] for value in event.get("meterValue", ()) for s in value["sampledValue"]}
+
+
+async def test_tc_j_01(running: Any) -> None:
+    """Clock-aligned values without a transaction, at multiples of the interval."""
+    reading = await sampling(running)
+    await running.configure(AlignedDataCtrlr_Interval="1")
+    values = await running.csms.until_received("MeterValues", 2)
+    reading.cancel()
+    assert {s["context"] for s in values["meterValue"][0]["sampledValue"]} == {"Sample.Clock"}
+    taken = datetime.fromisoformat(values["meterValue"][0]["timestamp"])
+    assert taken.microsecond > 500_000 or taken.microsecond < 300_000
+
+
+async def test_tc_j_02(running: Any) -> None:
+    """Clock-aligned values within a transaction."""
+    await running.charge()
+    reading = await sampling(running)
+    await running.configure(AlignedDataCtrlr_Interval="1")
+    event = await running.event("Updated", triggerReason="MeterValueClock")
+    reading.cancel()
+    assert contexts(event) == {"Sample.Clock"}
+    assert running.csms.received("MeterValues") == []
+
+
+async def test_tc_j_06(running: Any) -> None:
+    """SendDuringIdle: no clock-aligned values during a transaction."""
+    await running.charge()
+    await running.configure(AlignedDataCtrlr_SendDuringIdle="true", AlignedDataCtrlr_Interval="1")
+    reading = await sampling(running)
+    await running.settle(1.3)
+    reading.cancel()
+    assert running.csms.received("MeterValues") == []
+    assert all(event["triggerReason"] != "MeterValueClock" for event in running.events)
+
+
+async def test_tc_j_07(running: Any) -> None:
+    """Started holds the measurands of TxStartedMeasurands."""
+    await running.configure(SampledDataCtrlr_TxStartedMeasurands="Energy.Active.Import.Register,Voltage")
+    running.board.plug()
+    running.board.swipe()
+    started = await running.event("Started")
+    assert told(started) == {"Energy.Active.Import.Register", "Voltage"}
+    assert contexts(started) == {"Transaction.Begin"}
+
+
+async def test_tc_j_09(running: Any) -> None:
+    """Updated at TxUpdatedInterval holds the measurands of TxUpdatedMeasurands."""
+    await running.configure(
+        SampledDataCtrlr_TxUpdatedInterval="1", SampledDataCtrlr_TxUpdatedMeasurands="Power.Active.Import"
+    )
+    await running.charge()
+    reading = await sampling(running)
+    updated = await running.event("Updated", triggerReason="MeterValuePeriodic")
+    reading.cancel()
+    assert told(updated) == {"Power.Active.Import"}
+    assert contexts(updated) == {"Sample.Periodic"}
+
+
+async def test_tc_j_10(running: Any) -> None:
+    """Ended holds the measurands of TxEndedMeasurands."""
+    await running.configure(SampledDataCtrlr_TxEndedMeasurands="Energy.Active.Import.Register,Current.Import")
+    await running.charge()
+    running.board.unplug()
+    ended = await running.event("Ended")
+    assert told(ended) == {"Energy.Active.Import.Register", "Current.Import"}
+    assert contexts(ended) == {"Transaction.End"}
+
+
+# --- N ---
+
+
+async def customer(site: Any, request_id: int, *, report: bool, clear: bool, **who: Any) -> str:
+    answer = await site.call("CustomerInformation", requestId=request_id, report=report, clear=clear, **who)
+    status: str = answer["status"]
+    return status
+
+
+KNOWN = {"idToken": {"idToken": CARD, "type": "ISO14443"}}
+
+
+async def notified(site: Any, count: int = 1) -> str:
+    payload = await site.csms.until_received("NotifyCustomerInformation", count)
+    data: str = payload["data"]
+    return data
+
+
+async def charged_before(site: Any) -> None:
+    await site.charge()
+    site.board.unplug()
+    await site.event("Ended")
+    await site.settle()
+
+
+async def test_tc_n_27(running: Any) -> None:
+    """Customer information that there is."""
+    await charged_before(running)
+    assert await customer(running, 1, report=True, clear=False, **KNOWN) == "Accepted"
+    assert CARD in await notified(running)
+
+
+async def test_tc_n_28(running: Any) -> None:
+    """Customer information that there is not."""
+    assert await customer(running, 1, report=True, clear=False, **KNOWN) == "Accepted"
+    assert CARD not in await notified(running)
+
+
+async def test_tc_n_29(running: Any) -> None:
+    """Customer information, neither to report nor to clear."""
+    assert await customer(running, 1, report=False, clear=False, **KNOWN) == "Rejected"
+
+
+async def test_tc_n_30(running: Any) -> None:
+    """Customer information reported and cleared."""
+    await charged_before(running)
+    assert await customer(running, 1, report=True, clear=True, **KNOWN) == "Accepted"
+    assert CARD in await notified(running)
+    await customer(running, 2, report=True, clear=False, **KNOWN)
+    assert CARD not in await notified(running, 2)
+
+
+async def test_tc_n_31(running: Any) -> None:
+    """Customer information to clear and report, and there is none."""
+    assert await customer(running, 1, report=True, clear=True, **KNOWN) == "Accepted"
+    assert CARD not in await notified(running)
+
+
+async def test_tc_n_32(running: Any) -> None:
+    """Customer information cleared without a report."""
+    await charged_before(running)
+    assert await customer(running, 1, report=False, clear=True, **KNOWN) == "Accepted"
+    assert await notified(running) == ""
+    await customer(running, 2, report=True, clear=False, **KNOWN)
+    assert CARD not in await notified(running, 2)
+
+
+async def test_tc_n_62(running: Any) -> None:
+    """Customer information by an identifier of which the station keeps nothing."""
+    assert await customer(running, 1, report=False, clear=True, customerIdentifier="somebody") == "Accepted"
+    assert await notified(running) == ""
+
+
+class Diagnostics:
+    async def collect(self, oldest: datetime | None, latest: datetime | None) -> bytes:
+        return b"what happened"
+
+
+class FileServer:
+    """Takes one PUT after another; `refuse` answers 503, `hold` waits."""
+
+    def __init__(self) -> None:
+        self.files: list[bytes] = []
+        self.refuse = False
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(next(line for line in head.lower().split(b"\r\n") if b"content-length" in line).split(b":")[1])
+        body = await reader.readexactly(length)
+        await self.hold.wait()
+        if not self.refuse:
+            self.files.append(body)
+        writer.write(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % (503 if self.refuse else 200))
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def files() -> Any:
+    server = FileServer()
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    async with listener:
+        yield server, f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+
+
+async def get_log(site: Any, url: str, request_id: int, kind: str = "DiagnosticsLog", **more: Any) -> str:
+    answer = await site.call("GetLog", logType=kind, requestId=request_id, log={"remoteLocation": url}, **more)
+    status: str = answer["status"]
+    return status
+
+
+async def log_status(site: Any, status: str, request_id: int) -> None:
+    def found() -> bool:
+        return any(
+            (told["status"], told.get("requestId")) == (status, request_id)
+            for told in site.csms.received("LogStatusNotification")
+        )
+
+    await site.csms.until(found)
+
+
+async def test_tc_n_25(site: Any, files: Any) -> None:
+    """Diagnostics uploaded."""
+    server, url = files
+    site.station_options["logs"] = Diagnostics()
+    await site.start()
+    assert await get_log(site, url, 4) == "Accepted"
+    await log_status(site, "Uploading", 4)
+    await log_status(site, "Uploaded", 4)
+    assert server.files == [b"what happened"]
+
+
+async def test_tc_n_26(site: Any, files: Any) -> None:
+    """Diagnostics that cannot be uploaded."""
+    server, url = files
+    server.refuse = True
+    site.station_options["logs"] = Diagnostics()
+    await site.start()
+    assert await get_log(site, url, 4, retries=1, retryInterval=0) == "Accepted"
+    await log_status(site, "UploadFailure", 4)
+
+
+async def test_tc_n_34(site: Any) -> None:
+    """A log the station does not have."""
+    await site.start()
+    assert await get_log(site, "http://127.0.0.1:9/", 4) == "Rejected"
+
+
+async def test_tc_n_35(running: Any, files: Any) -> None:
+    """The security log uploaded."""
+    server, url = files
+    running.station.security_event("StartupOfTheDevice")
+    await running.csms.until_received("SecurityEventNotification")
+    assert await get_log(running, url, 4, "SecurityLog") == "Accepted"
+    await log_status(running, "Uploaded", 4)
+    assert b"StartupOfTheDevice" in server.files[0]
+
+
+async def test_tc_n_36(site: Any, files: Any) -> None:
+    """A second request takes the place of the first."""
+    server, url = files
+    server.hold.clear()
+    site.station_options["logs"] = Diagnostics()
+    await site.start()
+    assert await get_log(site, url, 4) == "Accepted"
+    await log_status(site, "Uploading", 4)
+    assert await get_log(site, url, 5) == "AcceptedCanceled"
+    await log_status(site, "AcceptedCanceled", 4)
+    server.hold.set()
+    await log_status(site, "Uploaded", 5)
+
+
+async def test_tc_f_16(site: Any, files: Any) -> None:
+    """Trigger LogStatusNotification during an upload."""
+    server, url = files
+    server.hold.clear()
+    site.station_options["logs"] = Diagnostics()
+    await site.start()
+    await get_log(site, url, 4)
+    await log_status(site, "Uploading", 4)
+    answer = await site.call("TriggerMessage", requestedMessage="LogStatusNotification")
+    assert answer["status"] == "Accepted"
+    told = await site.csms.until_received("LogStatusNotification", 2)
+    assert told == {"status": "Uploading", "requestId": 4}
+    server.hold.set()
+    await log_status(site, "Uploaded", 4)
