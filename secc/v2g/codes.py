@@ -1,5 +1,7 @@
 """A refusal, and which fault becomes which response code of ISO 15118-2 table 112."""
 
+from enum import Enum
+
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
 from secc.ports import Authorization, ContractFault, PaymentOption, SeccError, SeccFact
@@ -9,8 +11,8 @@ class Refused(SeccError):
     """A handler's refusal: the engine answers with this code, in the response asked for, and ends the session."""
 
     def __init__(self, code: str, facts: tuple[SeccFact, ...] = (), detail: str = "") -> None:
-        super().__init__(code)
-        self.code = code
+        self.code = str(code.value) if isinstance(code, Enum) else code
+        super().__init__(self.code)
         self.facts = facts
         self.detail = detail
 

@@ -15,19 +15,14 @@ from certs.tls.vehicle import VehicleContext
 from secc.exi import Namespace, decode
 from secc.ports import (
     Authorization,
-    CableCheckWanted,
     CertificateAction,
     CertificateRequested,
     Contract,
     ContractFault,
-    ContractPresented,
-    DcTarget,
     EndReason,
-    Insulation,
     PaymentOption,
     PaymentSelected,
     PowerWanted,
-    SeccFact,
     SessionSetUp,
     StopReason,
     TlsEstablished,
@@ -38,10 +33,11 @@ from sim.pki import evcc as evcc_files
 from sim.pki.authority import Blank
 from sim.pki.pki import EMAID, Pki, build
 from sim.vehicle.evcc import Ending, SessionEnd
+from tests.secc.driven_station import DrivenStation, RefusingStation
 from tests.secc.package_car import charge
 from tests.secc.private_net import run_in_private_net
 from tests.secc.support import DC, StubCertificates, reading
-from tests.secc.test_secc_server import Station, station
+from tests.secc.test_secc_server import station
 
 # The package asks OpenSSL for its protocols the old way.
 pytestmark = [
@@ -52,36 +48,6 @@ pytestmark = [
 ALL = (*DEFAULT, *ISO_15118_20)
 BPT = {"discharge_limit_a": 10.0}
 DC_BPT = replace(DC, max_discharge_current_a=50.0, max_discharge_power_w=20_000.0)
-
-
-class DrivenStation(Station):
-    """Does what firmware and its hardware would: contactor, insulation test, output voltage, the operator's yes."""
-
-    verdict = Authorization.ACCEPTED
-
-    def _report(self, fact: SeccFact) -> None:
-        super()._report(fact)
-        loop = asyncio.get_running_loop()
-        match fact:
-            case PowerWanted(wanted):
-                loop.call_later(0.02, lambda: self.change(contactor_closed=wanted))
-            case ContractPresented(contract):
-                word = {"authorization": self.verdict, "authorization_of": contract.emaid}
-                loop.call_later(0.1, lambda: self.change(**word))
-            case PaymentSelected(PaymentOption.EXTERNAL_PAYMENT):
-                loop.call_later(0.1, lambda: self.change(authorization=self.verdict))
-            case CableCheckWanted(check_id, _):
-                done = {"cable_check_id": check_id, "cable_check": Insulation.VALID}
-                loop.call_later(0.1, lambda: self.output(**done))
-            case DcTarget(voltage_v, current_a):
-                loop.call_soon(lambda: self.output(present_voltage_v=voltage_v, present_current_a=current_a))
-
-    def output(self, **changes: object) -> None:
-        self.change(dc=replace(self.view.dc, **changes))
-
-
-class RefusingStation(DrivenStation):
-    verdict = Authorization.REJECTED
 
 
 @pytest.fixture(scope="module")
