@@ -74,7 +74,8 @@ def split(name: str) -> QName:
 def schema_folder() -> Path:
     spec = find_spec("iso15118")
     for location in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(location) / "shared" / "schemas"
+        # Resolved as imports are: behind a symbolic link the root schema would be read twice, as two.
+        folder = Path(location).resolve() / "shared" / "schemas"
         if folder.is_dir():
             return folder
     raise SchemaError(Reason.SCHEMA, "the iso15118 package with its schemas is not installed")

@@ -167,3 +167,21 @@ def test_the_generator_reaches_every_state_that_is_possible() -> None:
     }
     assert len(sizes) > 1
     assert found.document in possible_states(found)
+
+
+def test_schemas_behind_a_symbolic_link_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a virtual environment that is one: DIN's root schema is imported by its own parts."""
+    straight = xsd.schema_folder()
+    link = tmp_path / "iso15118"
+    link.symlink_to(straight.parents[1])
+
+    class Spec:
+        submodule_search_locations = [str(link)]
+
+    monkeypatch.setattr(xsd, "find_spec", lambda _: Spec)
+    xsd.schema_folder.cache_clear()
+    try:
+        assert xsd.schema_folder() == straight
+        assert len(xsd.read(Namespace.DIN).elements) > 0
+    finally:
+        xsd.schema_folder.cache_clear()
