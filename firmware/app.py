@@ -42,6 +42,7 @@ from firmware.history import History
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.operator_side import OperatorSide, kept_pause
+from firmware.secrets import SealedSecrets
 from firmware.session import Session
 from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
@@ -87,6 +88,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
             _from_thread(main, dispatcher.take),
             tls=credentials.csms_context(),
             certificates=certificates,
+            secrets=SealedSecrets(credentials.directory / "vault", credentials.tpm),
         )
         credentials.now = station.clock.now
         certificates.use_tls = station.use_tls

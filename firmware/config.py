@@ -38,7 +38,10 @@ class Csms:
     url: str
     security_profile: Literal[1, 2, 3] = 3
     password: str = ""
-    """BasicAuth password of security profiles 1 and 2."""
+    """BasicAuth password of security profiles 1 and 2. One that the TPM has sealed, because it came by `evse provision`
+    or from the CSMS, goes before this one."""
+    password_sealed: bool = False
+    """Whether that is so, and `password` may be left out."""
     heartbeat_s: float = 300.0
     sampled_interval_s: float = 60.0
     """SampledDataTxUpdatedInterval."""
@@ -155,7 +158,7 @@ def _check(config: Config, path: Path) -> None:
         raise ConfigError(f"{path}: csms.url must begin with ws:// or wss://")
     if config.csms.security_profile > 1 and not config.csms.url.startswith("wss://"):
         raise ConfigError(f"{path}: security profile {config.csms.security_profile} needs a wss:// url")
-    if config.csms.security_profile < 3 and not config.csms.password:
+    if config.csms.security_profile < 3 and not (config.csms.password or config.csms.password_sealed):
         raise ConfigError(f"{path}: security profile {config.csms.security_profile} needs csms.password")
     for evse in config.evse:
         if not 6 <= evse.max_current_a <= 80:

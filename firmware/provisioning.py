@@ -6,6 +6,7 @@ What goes out and comes in lies in one directory, so that no network is needed:
     ek.der                                           out: the chip's endorsement certificate, where it has one
     secc.chain.pem, csms.chain.pem, ...              in: the answers, leaf first
     roots/{v2g,mo,oem,csms,manufacturer}/*.pem       in: whom the station is to trust
+    csms.password                                    in: the BasicAuth password of security profiles 1 and 2
 
 Every step finds what an earlier run left and goes on from there; a run without the chains ends waiting for them.
 """
@@ -37,6 +38,7 @@ from certs.tpm import Tpm
 from certs.vault import Vault
 from firmware.certificates import subjects
 from firmware.config import Config
+from firmware.secrets import PASSWORD
 
 log = logging.getLogger(__name__)
 
@@ -217,8 +219,13 @@ class Provisioning:
     # --- other secrets, and proof ---
 
     def _open_vault(self) -> str:
-        Vault(self._directory / "vault", self._tpm)
-        return "its key opens"
+        vault = Vault(self._directory / "vault", self._tpm)
+        try:
+            password = (self._exchange / "csms.password").read_text().strip()
+        except FileNotFoundError:
+            return "its key opens"
+        vault.put(PASSWORD, password.encode())
+        return "its key opens; the BasicAuth password is sealed, csms.password may go"
 
     def _count(self) -> str:
         return str(self._tpm.rollback_counter() or self._tpm.raise_rollback_counter())

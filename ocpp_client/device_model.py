@@ -222,8 +222,12 @@ class DeviceModel:
 
     # --- Outliving a restart ---
 
-    def dump(self) -> str:
-        return json.dumps([[*key, value] for key, value in self._stored.items()])
+    def dump(self, *, secrets: bool = True) -> str:
+        """What was set; without `secrets` what is write-only is left out."""
+        kept = self._stored.items()
+        if not secrets:
+            kept = {key: v for key, v in kept if self._variables[key].mutability is not Mutability.WRITE_ONLY}.items()
+        return json.dumps([[*key, value] for key, value in kept])
 
     def restore(self, text: str) -> int:
         """Puts back what `dump` wrote; returns how many values no longer fit the table."""

@@ -284,6 +284,22 @@ class CertificateStore(Protocol):
         ...
 
 
+class SecretStoreError(OcppError):
+    """A secret could not be kept or read; the text says why."""
+
+
+class SecretStore(Protocol):
+    """Where secrets outlive a restart without lying open on the disk."""
+
+    async def get(self, name: str) -> str | None:
+        """None for one that was never put. Raises SecretStoreError."""
+        ...
+
+    async def put(self, name: str, value: str) -> None:
+        """Raises SecretStoreError."""
+        ...
+
+
 class LogSource(Protocol):
     """The station's own diagnostics for GetLog (N01)."""
 

@@ -52,6 +52,8 @@ from ocpp_client.ports import (
     OcspRequestData,
     RemoteStart,
     Report,
+    SecretStore,
+    SecretStoreError,
     StoppedReason,
     TransactionRules,
     TriggerReason,
@@ -71,6 +73,7 @@ from ocpp_client.wire import Payload, format_time, text_at
 
 log = logging.getLogger(__name__)
 
+_PASSWORD = "BasicAuthPassword"
 MAX_CERTIFICATE = 5500
 """Characters of AuthorizeRequest.certificate."""
 _TRANSACTION_RULES = (
@@ -89,7 +92,10 @@ def _system_time() -> datetime:
 
 
 class OcppStation:
-    """`tls` is for wss; without `certificates` the CSMS cannot manage them, without `logs` it gets no diagnostics."""
+    """`tls` is for wss; without `certificates` the CSMS cannot manage them, without `logs` it gets no diagnostics.
+
+    With `secrets` the BasicAuth password is kept there, else in the journal like any variable.
+    """
 
     def __init__(
         self,
@@ -100,12 +106,14 @@ class OcppStation:
         tls: ssl.SSLContext | None = None,
         certificates: CertificateStore | None = None,
         logs: LogSource | None = None,
+        secrets: SecretStore | None = None,
         system_time: Callable[[], datetime] = _system_time,
     ) -> None:
         self._config = config
         self._journal = journal
         self.report_fact = report
         self._tls = tls
+        self._secrets = secrets
         evse_ids = tuple(EvseId(number) for number in range(1, config.evse_count + 1))
         self.clock = StationClock(system_time, time.monotonic, self._follows_csms_time)
         self._network = Network(
@@ -193,6 +201,7 @@ class OcppStation:
         """Take up what the journal holds, end what a power cut left open, and connect."""
         self._loop = asyncio.get_running_loop()
         await self._restore()
+        await self._restore_password()
         await self._open_security_log()
         self.model.on_change("OCPPCommCtrlr", "WebSocketPingInterval", self._ping_changed)
         self.model.on_change("OCPPCommCtrlr", "HeartbeatInterval", self._heartbeat_changed)
@@ -234,6 +243,19 @@ class OcppStation:
                     takers[key](text)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 log.error("the stored %s cannot be read, starting without: %s", key, error)
+
+    async def _restore_password(self) -> None:
+        """The kept one before the configuration's. One from a journal that still held it is kept from now on."""
+        if self._secrets is None:
+            return
+        try:
+            kept = await self._secrets.get(_PASSWORD)
+            if kept is not None:
+                self.model.assign("SecurityCtrlr", _PASSWORD, kept)
+            elif (stored := self.model.text("SecurityCtrlr", _PASSWORD)) != self._config.password:
+                await self._secrets.put(_PASSWORD, stored)
+        except SecretStoreError as error:
+            log.error("the BasicAuth password cannot be kept or read: %s", error)
 
     async def _open_security_log(self) -> None:
         try:
@@ -547,7 +569,7 @@ class OcppStation:
             self._put("auth_cache", dumped)
 
     def _variables_changed(self) -> None:
-        self._put("variables", self.model.dump())
+        self._put("variables", self.model.dump(secrets=self._secrets is None))
 
     def _report_rules(self) -> None:
         def points(variable: str) -> frozenset[TxPoint]:
@@ -568,10 +590,18 @@ class OcppStation:
     def _heartbeat_changed(self, value: str) -> None:
         self._dialogue.registrar.set_heartbeat(float(value), self._loop.time())
 
-    def _password_changed(self, _value: str) -> None:
-        # A01.FR.02: the new password holds from the next connection on, which is made now.
-        self.security_event("ReconfigurationOfSecurityParameters", "BasicAuthPassword")
-        self._dialogue.spawn(self._dialogue.link.drop("password changed"))
+    def _password_changed(self, value: str) -> None:
+        self.security_event("ReconfigurationOfSecurityParameters", _PASSWORD)
+        self._dialogue.spawn(self._take_password(value))
+
+    async def _take_password(self, value: str) -> None:
+        """A01.FR.02: the new password holds from the next connection on, which is made now."""
+        try:
+            if self._secrets is not None:
+                await self._secrets.put(_PASSWORD, value)
+        except SecretStoreError as error:
+            log.error("the new BasicAuth password is lost with the next restart: %s", error)
+        await self._dialogue.link.drop("password changed")
 
     def _put(self, key: str, value: str | None) -> None:
         self._dialogue.spawn(self._put_now(key, value))

@@ -19,6 +19,7 @@ from firmware import provisioning
 from firmware.cli import main
 from firmware.config import load
 from firmware.credentials import Credentials
+from firmware.secrets import PASSWORD, SealedSecrets
 from sim.pki.pki import Pki, build
 from sim.tpm.proxy import Proxy
 from sim.tpm.swtpm import Swtpm
@@ -183,6 +184,18 @@ def test_a_station_without_plug_and_charge_needs_no_secc_key(factory: Factory) -
     factory.config.write_text(factory.config.read_text().replace('plc_interface = "plc0"\n', ""))
     _, report = factory.provision()
     assert "key secc" not in states(report)
+
+
+async def test_a_basic_auth_password_is_sealed(factory: Factory) -> None:
+    """Security profile 2 without the password in the configuration."""
+    text = factory.config.read_text().replace('/ocpp"\n', '/ocpp"\nsecurity_profile = 2\npassword_sealed = true\n')
+    factory.config.write_text(text)
+    factory.exchange.mkdir()
+    (factory.exchange / "csms.password").write_text("a-long-enough-password\n")
+    _, report = factory.provision()
+    assert states(report)["vault"] == "done"
+    secrets = SealedSecrets(factory.directory / "state" / "certs" / "vault", factory.tpm)
+    assert await secrets.get(PASSWORD) == "a-long-enough-password"
 
 
 # --- ownership ---
