@@ -1,7 +1,6 @@
 """The board with our own safety MCU: a serial board over the EVSE-MCU link, and the commands the link has beside it."""
 
 import asyncio
-import contextlib
 import os
 import time
 from collections import Counter
@@ -57,14 +56,13 @@ class McuBoard(SerialBoard):
         raise BoardUnavailable(f"board: no ACK to {code.name}")
 
     async def reset_faults(self) -> AckResult:
-        """Clear latched faults, the board's and then ours; REFUSED while their cause stands, and nothing is cleared."""
+        """Clear latched faults, the board's and then ours; REFUSED while their cause stands, and nothing is cleared.
+
+        Raises BoardUnavailable.
+        """
         result = await self.command(CommandCode.RESET_FAULT)
         if result is not AckResult.REFUSED:
-            # The last STATE is from before the reset, and would latch the fault again.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                    await self._next_levels()
-            self._settle(self._pilot.reset_faults(self._clock()))
+            await self._forget_faults(COMMAND_TIMEOUT_S)
         return result
 
     @property

@@ -214,6 +214,18 @@ class SerialBoard:
             delay_s = max(0.0, min(due) - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
+    async def _forget_faults(self, timeout_s: float) -> None:
+        """Ours that are latched; judged on fresh levels: the last are from before whatever was done about the cause.
+
+        Raises BoardUnavailable when none come.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._next_levels()
+        except TimeoutError as error:
+            raise BoardUnavailable(f"board: {self._wire.describe()}") from error
+        self._settle(self._pilot.reset_faults(self._clock()))
+
     async def _next_levels(self) -> None:
         self._stated.clear()
         await self._stated.wait()

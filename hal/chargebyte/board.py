@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from hal.chargebyte.wire import ChargebyteWire
-from hal.ports import BoardUnavailable, EvseCapabilities, Report
+from hal.ports import EvseCapabilities, Report
 from hal.quantities import EvseId
 from hal.serial_board import SerialBoard, utc_now
 
@@ -98,12 +98,7 @@ class ChargebyteBoard(SerialBoard):
         Raises BoardUnavailable when the controller does not come back.
         """
         self._handle(self._chargebyte.reset_controller(self._clock()))
-        try:
-            async with asyncio.timeout(RESTART_TIMEOUT_S):
-                await self._next_levels()
-        except TimeoutError as error:
-            raise BoardUnavailable(f"board: {self._wire.describe()}") from error
-        self._settle(self._pilot.reset_faults(self._clock()))
+        await self._forget_faults(RESTART_TIMEOUT_S)
 
     @property
     def frames_dropped(self) -> Counter[str]:

@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import cast
 
 from sim.mcu.chargebyte import ChargebyteFirmware
 from sim.mcu.firmware import BoardType, Firmware, PythonFirmware
@@ -28,7 +30,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pty-link", type=Path, required=True, help="where the daemon finds the serial line")
     parser.add_argument("--cable", type=Path, required=True, help="Unix socket the vehicle connects to")
     parser.add_argument("--trace", type=Path, help="append what happens as JSON lines, with time.monotonic()")
-    parser.add_argument("--protocol", choices=sorted(_PROTOCOLS), default="evse-mcu")
+    parser.add_argument(
+        "--protocol", default="evse-mcu", help=f"{', '.join(_PROTOCOLS)}, or module:class of a `Firmware` of your own"
+    )
     parser.add_argument("--reset-line", type=Path, help="make a FIFO here that takes 1 and 0 as a GPIO does")
     parser.add_argument("--reference", type=Path, help="run this build of hal/mcu/reference instead of the Python MCU")
     parser.add_argument("--evse", type=int, default=1, help="the EVSE's number on this board")
@@ -49,9 +53,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _boot(protocol: str, reference: Path | None, board: BoardType) -> Callable[[float], Firmware]:
     if reference is None:
-        return lambda now: _PROTOCOLS[protocol](board, now)
+        make = _PROTOCOLS.get(protocol) or _foreign(protocol)
+        return lambda now: make(board, now)
     library = reference.resolve()
     return lambda now: ReferenceFirmware(library, board, now)
+
+
+def _foreign(name: str) -> Callable[[BoardType, float], Firmware]:
+    module, _, attribute = name.partition(":")
+    return cast(Callable[[BoardType, float], Firmware], getattr(importlib.import_module(module), attribute))
 
 
 async def _run(said: argparse.Namespace) -> None:

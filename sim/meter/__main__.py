@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from hal.modbus.meters import METERS
@@ -19,7 +20,7 @@ from sim.meter.server import SerialMeters, serve_tcp
 MEASURE_PERIOD_S = 0.1
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sim.meter", description=__doc__)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--pty-link", type=Path, help="where the daemon finds the serial line")
@@ -30,7 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--energy-wh", type=float, default=0.0)
     parser.add_argument("--corrupt", type=float, default=0.0, help="share of bytes changed on the serial line")
     parser.add_argument("--baudrate", type=int, default=0, help="pace the serial line as a UART does")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def _measure(meter: Meter, levels: Levels, since_wh: float) -> None:
@@ -68,7 +69,11 @@ async def _run(said: argparse.Namespace) -> None:
         await asyncio.get_running_loop().create_future()
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s sim.meter %(message)s")
     with contextlib.suppress(CableError):
-        asyncio.run(_run(_arguments()))
+        asyncio.run(_run(_arguments(argv)))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ from hal.board import McuBoard
 from hal.chargebyte.board import ChargebyteBoard
 from hal.ports import BoardSupport, Report
 from hal.quantities import EvseId
+from tests.conformance.template_board import AcmeBoard
 
 
 class TestedBoard(BoardSupport, Protocol):
@@ -43,6 +44,10 @@ def _chargebyte(directory: Path, report: Report, alive: Callable[[], bool]) -> C
     return ChargebyteBoard(str(directory / "tty"), EvseId(1), report, reset_line=line, alive=alive)
 
 
+def _template(directory: Path, report: Report, alive: Callable[[], bool]) -> AcmeBoard:
+    return AcmeBoard(str(directory / "tty"), EvseId(1), report, alive=alive, options={})
+
+
 KINDS: dict[str, Kind] = {
     "python_mcu": Kind(_evse_mcu, lambda directory: (), "no answer to HELLO"),
     "reference_mcu": Kind(_evse_mcu, lambda directory: (), "no answer to HELLO"),
@@ -55,6 +60,14 @@ KINDS: dict[str, Kind] = {
         has_reader=False,
         has_commands=False,
         latches_faults=True,
+    ),
+    "template": Kind(
+        _template,
+        lambda directory: ("--protocol", "tests.conformance.template_firmware:TemplateFirmware"),
+        "no levels from the board",
+        has_meter=False,
+        has_reader=False,
+        has_commands=False,
     ),
 }
 

@@ -22,6 +22,7 @@ from hal.board import McuBoard
 from hal.ports import EvseCapabilities, HalFact
 from sim.mcu.__main__ import main as run_mcu
 from sim.mcu.cable import Cable
+from sim.meter.__main__ import main as run_meter
 from tests.conformance.board_daemon import main as run_daemon
 from tests.conformance.kinds import KINDS, Kind
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "hal" / "mcu" / "reference"
 
 _forkserver = multiprocessing.get_context("forkserver")
-_forkserver.set_forkserver_preload(["sim.mcu.__main__", "tests.conformance.board_daemon"])
+_forkserver.set_forkserver_preload(["sim.mcu.__main__", "sim.meter.__main__", "tests.conformance.board_daemon"])
 
 
 def build_reference(directory: Path) -> Path:
@@ -76,6 +77,13 @@ async def start_peer(directory: Path, *arguments: str) -> Peer:
     peer = Peer(directory, process, cable)
     await until(lambda: Path(peer.device).exists())
     return peer
+
+
+def start_meter(*arguments: str) -> ForkServerProcess:
+    """A simulated meter: `python -m sim.meter` with these arguments."""
+    process = _forkserver.Process(target=run_meter, args=(arguments,), daemon=True)
+    process.start()
+    return process
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:

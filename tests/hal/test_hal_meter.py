@@ -1,9 +1,7 @@
 """The meter driver: readings with their age, no old value twice, a fault after two missed cycles, a board above it."""
 
 import asyncio
-import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -22,7 +20,7 @@ from hal.ports import BoardFault, BoardUnavailable, Fault, HalFact, MeterSampled
 from hal.quantities import EvseId
 from sim.meter.device import Meter
 from sim.meter.server import SerialMeters
-from tests.conformance.mcu_peer import ROOT, Maker, until
+from tests.conformance.mcu_peer import Maker, ended, start_meter, until
 
 PERIOD_S = 0.05
 MODEL = METERS["eastron-sdm630"]
@@ -140,10 +138,9 @@ async def test_a_meter_that_is_not_there_at_first(stand: Stand) -> None:
 async def test_a_board_with_a_meter_of_its_own(tmp_path: Path) -> None:
     facts: list[HalFact] = []
     peer = await Maker().peer(tmp_path, "--telemetry-s", "0.05")
-    meter_process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sim.meter", "--pty-link", str(tmp_path / "meter")),
-        *("--cable", str(tmp_path / "cable"), "--unit", "5", "--energy-wh", "5000"),
-        cwd=ROOT,
+    meter_process = start_meter(
+        *("--pty-link", str(tmp_path / "meter"), "--cable", str(tmp_path / "cable")),
+        *("--unit", "5", "--energy-wh", "5000"),
     )
     bus = ModbusBus(RtuLine(str(tmp_path / "meter"), 115200))
     meter = ModbusMeter(bus, 5, MODEL, EvseId(1), facts.append, period_s=PERIOD_S)
@@ -171,10 +168,10 @@ async def test_a_board_with_a_meter_of_its_own(tmp_path: Path) -> None:
     finally:
         await board.close()
         await bus.close()
-        meter_process.send_signal(signal.SIGTERM)
-        await meter_process.wait()
+        meter_process.terminate()
+        await ended(meter_process)
         await peer.stop()
-    assert meter_process.returncode == 0
+    assert meter_process.exitcode == 0
 
 
 def _current(board: MeteredBoard) -> tuple[float, float, float] | None:
@@ -186,10 +183,8 @@ def _current(board: MeteredBoard) -> tuple[float, float, float] | None:
 
 async def test_the_simulated_meter_on_tcp(tmp_path: Path, free_port: Callable[[], int]) -> None:
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sim.meter", "--tcp-port", str(port), "--model", "iskra-wm3m4", "--energy-wh", "77"),
-        cwd=ROOT,
-    )
+    arguments = ("--tcp-port", str(port), "--model", "iskra-wm3m4", "--energy-wh", "77")
+    process = start_meter(*arguments)
     facts: list[HalFact] = []
     bus = ModbusBus(TcpLine("127.0.0.1", port))
     meter = ModbusMeter(bus, 1, METERS["iskra-wm3m4"], EvseId(1), facts.append, period_s=PERIOD_S)
@@ -200,8 +195,8 @@ async def test_the_simulated_meter_on_tcp(tmp_path: Path, free_port: Callable[[]
     finally:
         await meter.close()
         await bus.close()
-        process.send_signal(signal.SIGTERM)
-        await process.wait()
+        process.terminate()
+        await ended(process)
 
 
 @pytest.fixture
