@@ -41,6 +41,7 @@ from firmware.evse import Evse, Observer
 from firmware.history import History
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
+from firmware.log_file import LogFile
 from firmware.operator_side import OperatorSide, kept_pause
 from firmware.secrets import SealedSecrets
 from firmware.session import Session
@@ -88,6 +89,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
             _from_thread(main, dispatcher.take),
             tls=credentials.csms_context(),
             certificates=certificates,
+            logs=_log_file(config, stack),
             secrets=SealedSecrets(credentials.directory / "vault", credentials.tpm),
         )
         credentials.now = station.clock.now
@@ -243,6 +245,21 @@ def _session(config: Config, settings: EvseSettings) -> Session:
         slac_retries=settings.slac_retries,
         ev_connection_timeout_s=config.csms.ev_connection_timeout_s,
     )
+
+
+def _log_file(config: Config, stack: AsyncExitStack) -> LogFile | None:
+    """A log that cannot be kept is no reason not to charge."""
+    if config.log.file is None:
+        return None
+    try:
+        kept = LogFile(config.log.file)
+    except OSError as error:
+        log.error("the log file cannot be written: %s", error)
+        return None
+    logging.getLogger().addHandler(kept.handler)
+    stack.callback(kept.handler.close)
+    stack.callback(logging.getLogger().removeHandler, kept.handler)
+    return kept
 
 
 def _observers(config: Config, stack: AsyncExitStack) -> list[Observer]:

@@ -76,6 +76,8 @@ class Certificates:
 @dataclass(frozen=True, slots=True)
 class Log:
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    file: Path | None = None
+    """Where the log is kept for the CSMS to fetch (GetLog), 20 MB at most; none by default."""
     events: Path | None = None
     """Where every event of every session goes as a JSON line; none by default."""
 
