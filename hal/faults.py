@@ -17,6 +17,27 @@ EMERGENCIES = frozenset(
 )
 """The contactor opens at once: the protection itself, or our knowledge of the pilot or the contactor, is in doubt."""
 
+LATCHED = frozenset({Fault.EVSE_CONTACTOR_FAULT, Fault.OVER_CURRENT_FAILURE})
+"""Stays after its cause has gone, until a technician resets it; a contactor that did not close is tried again."""
+
+MREC: dict[Fault, int] = {
+    Fault.CONNECTOR_LOCK_FAILURE: 1,
+    Fault.GROUND_FAILURE: 2,
+    Fault.HIGH_TEMPERATURE: 3,
+    Fault.OVER_CURRENT_FAILURE: 4,
+    Fault.OVER_VOLTAGE: 5,
+    Fault.UNDER_VOLTAGE: 6,
+    Fault.EMERGENCY_STOP: 8,
+    Fault.INVALID_VEHICLE_MODE: 10,
+    Fault.PILOT_FAULT: 14,
+    Fault.POWER_LOSS: 15,
+    Fault.EVSE_CONTACTOR_FAULT: 17,
+    Fault.CABLE_OVER_TEMP_DERATE: 18,
+    Fault.CABLE_OVER_TEMP_STOP: 19,
+    Fault.PROXIMITY_FAULT: 23,
+}
+"""The number of ChargeX's minimum required error codes, where there is one."""
+
 
 def severity_of(fault: Fault) -> Severity:
     if fault in WARNINGS:

@@ -60,20 +60,20 @@ class Severity(Enum):
 class Fault(StrEnum):
     """Faults by their MREC name (ChargeX minimum required error codes), and those MREC has no name for."""
 
-    CONNECTOR_LOCK_FAILURE = "ConnectorLockFailure"  # MREC 1
-    GROUND_FAILURE = "GroundFailure"  # MREC 2
-    HIGH_TEMPERATURE = "HighTemperature"  # MREC 3
-    OVER_CURRENT_FAILURE = "OverCurrentFailure"  # MREC 4
-    OVER_VOLTAGE = "OverVoltage"  # MREC 5
-    UNDER_VOLTAGE = "UnderVoltage"  # MREC 6
-    EMERGENCY_STOP = "EmergencyStop"  # MREC 8
-    INVALID_VEHICLE_MODE = "InvalidVehicleMode"  # MREC 10
-    PILOT_FAULT = "PilotFault"  # MREC 14
-    POWER_LOSS = "PowerLoss"  # MREC 15
-    EVSE_CONTACTOR_FAULT = "EVSEContactorFault"  # MREC 17
-    CABLE_OVER_TEMP_DERATE = "CableOverTempDerate"  # MREC 18
-    CABLE_OVER_TEMP_STOP = "CableOverTempStop"  # MREC 19
-    PROXIMITY_FAULT = "ProximityFault"  # MREC 23
+    CONNECTOR_LOCK_FAILURE = "ConnectorLockFailure"
+    GROUND_FAILURE = "GroundFailure"
+    HIGH_TEMPERATURE = "HighTemperature"
+    OVER_CURRENT_FAILURE = "OverCurrentFailure"
+    OVER_VOLTAGE = "OverVoltage"
+    UNDER_VOLTAGE = "UnderVoltage"
+    EMERGENCY_STOP = "EmergencyStop"
+    INVALID_VEHICLE_MODE = "InvalidVehicleMode"
+    PILOT_FAULT = "PilotFault"
+    POWER_LOSS = "PowerLoss"
+    EVSE_CONTACTOR_FAULT = "EVSEContactorFault"
+    CABLE_OVER_TEMP_DERATE = "CableOverTempDerate"
+    CABLE_OVER_TEMP_STOP = "CableOverTempStop"
+    PROXIMITY_FAULT = "ProximityFault"
     DIODE_FAULT = "DiodeFault"
     VENTILATION_NOT_AVAILABLE = "VentilationNotAvailable"
     RESIDUAL_CURRENT = "ResidualCurrent"
