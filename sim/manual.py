@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -25,7 +26,7 @@ from pathlib import Path
 from firmware.cli import COMMANDS
 from firmware.control.methods import METHODS
 from sim.namespaces import REPOSITORY
-from sim.site import Options, Site
+from sim.site import Options, Site, SiteError
 
 COLUMNS, LINES = 80, 24
 LONGEST = 40
@@ -67,12 +68,19 @@ def run_in_terminal(words: Sequence[str], site: Site, *, interrupt: bool = False
     if interrupt:
         time.sleep(_INTERRUPT_AFTER_S)
         process.send_signal(signal.SIGINT)
-    written = b""
-    with suppress(OSError):  # EIO: the last one who held the other end has gone.
-        while data := os.read(ours, 65536):
-            written += data
+    written = _read_all(ours)
     os.close(ours)
     return process.wait(_TIMEOUT_S), written.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _read_all(terminal: int) -> bytes:
+    """Until the last one who held the other end has gone, which reads as EIO. Raises SiteError when that takes long."""
+    written, deadline_s = b"", time.monotonic() + _TIMEOUT_S
+    with suppress(OSError):
+        while select.select([terminal], [], [], max(0.0, deadline_s - time.monotonic()))[0]:
+            written += os.read(terminal, 65536)
+        raise SiteError(f"a command did not end: {written.decode(errors='replace')[-500:]}")
+    return written
 
 
 def run_for_json(words: Sequence[str], site: Site, *, interrupt: bool = False) -> object:
@@ -112,7 +120,8 @@ AFTER = ("slac last", "session list", "session show 1", "events --since 1m --sou
 FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
 NO_DAEMON = ("status",)
-WITHOUT_JSON = ("v2g", "completion")
+WITHOUT_JSON = ("v2g", "completion", "provision", "factory-reset")
+HELP = ("completion bash", "provision --help", "factory-reset --help")
 
 
 def shots(site: Site) -> Iterator[Shot]:
@@ -125,12 +134,14 @@ def shots(site: Site) -> Iterator[Shot]:
     yield from _take(site, "The vehicle has left.", AFTER)
     yield from _take(site, "The vehicle has left.", FOLLOWED, interrupt=True)
     site.kill("csms")
+    # Without its name: the freed pseudo-terminal is the next one's, and the daemon must not open that as its board.
+    (site.directory / "board1").unlink()
     site.kill("board")
     site.wait_for(lambda: "CommunicationFault" in _names(site), "the fault", 10)
     yield from _take(site, "The board's line is cut and the CSMS is away.", BROKEN)
     site.kill("evsed")
     yield from _take(site, "The daemon does not run.", NO_DAEMON)
-    yield from _take(site, "", ("completion bash",))
+    yield from _take(site, "", HELP)
 
 
 def _charges(site: Site) -> bool:

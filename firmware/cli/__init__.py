@@ -40,7 +40,8 @@ def parser_for(commands: Sequence[str]) -> argparse.ArgumentParser:
         description="Look into and steer an EV charging station.",
         epilog="Exit codes: 0 good, 1 a check failed or there is no such thing, 2 usage, 3 no daemon, 4 not allowed.",
     )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Without its name argparse would format a usage to find it, and import what that needs.
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="evse")
     for name, says in COMMANDS.items():
         if name in commands:
             _module(name).add_arguments(subparsers)

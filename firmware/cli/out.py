@@ -50,18 +50,20 @@ LEAST_COLUMN = 24
 
 
 def wrapped(left: str, last: str, wide: int) -> list[str]:
-    """`left` and as many lines of words as `last` needs beside it; words are not broken."""
-    room = wide - len(left)
-    if len(last) <= room:
+    """`left` and as many lines as `last` needs beside it; only a word longer than the column is broken."""
+    if len(left) + len(last) <= wide:
         return [left + last]
-    indent, lines = (" " * len(left), []) if room >= LEAST_COLUMN else (" " * 4, [cut(left.rstrip(), wide)])
-    line = left if room >= LEAST_COLUMN else indent
+    below = wide - len(left) < LEAST_COLUMN
+    indent = " " * (4 if below else len(left))
+    room = wide - len(indent)
+    lines = [""]
     for word in last.split():
-        if line.strip() and line not in (left, indent) and len(line) + len(word) > wide:
-            lines.append(line.rstrip())
-            line = indent
-        line += f"{word} "
-    return [*lines, line.rstrip()]
+        for piece in (word[at : at + room] for at in range(0, len(word), room)):
+            if lines[-1] and len(lines[-1]) + 1 + len(piece) > room:
+                lines.append("")
+            lines[-1] = f"{lines[-1]} {piece}".strip()
+    first = [cut(left.rstrip(), wide)] if below else [left + lines.pop(0)]
+    return first + [indent + line for line in lines]
 
 
 def cut(line: str, wide: int) -> str:
@@ -72,7 +74,8 @@ def pairs(title: str, rows: Iterable[tuple[str, object]]) -> None:
     """A heading, and names with values below it."""
     print(styled(title, BOLD))
     for name, value in rows:
-        print(f"  {name:<14} {text(value)}")
+        for line in wrapped(f"  {name:<14} ", text(value), width() if is_terminal() else sys.maxsize):
+            print(line)
 
 
 def text(value: object) -> str:

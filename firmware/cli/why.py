@@ -28,8 +28,13 @@ def _print(told: Told) -> None:
         doing = "charges" if told["charging"] else "is ready"
         print(out.styled(f"EVSE {told['evse']} {doing}; up to {told['offer_a']:g} A are offered.", out.GREEN))
     for number, blocker in enumerate(told["blockers"], 1):
-        print(out.styled(f"{number}. {out.printable(blocker['what'])}", out.RED if number == 1 else ""))
-        print(f"   -> {blocker['remedy']}")
+        _point(f"{number}. ", blocker, out.RED if number == 1 else "")
     for note in told["notes"]:
-        print(out.styled(f"note: {out.printable(note['what'])}", out.YELLOW))
-        print(f"   -> {note['remedy']}")
+        _point("note: ", note, out.YELLOW)
+
+
+def _point(mark: str, blocker: Told, style: str) -> None:
+    for line in out.wrapped(mark, out.printable(blocker["what"]), out.width()):
+        print(out.styled(line, style))
+    for line in out.wrapped("   -> ", out.printable(blocker["remedy"]), out.width()):
+        print(line)
