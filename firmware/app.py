@@ -142,6 +142,7 @@ async def _start_evse(
             evse.report,
             profile=Profile(settings.slac_profile),
             timings=Timings(slac_init_s=settings.slac_init_timeout_s),
+            counts_toggles=True,
         )
         await plc.open()
         stack.push_async_callback(plc.close)

@@ -59,6 +59,11 @@ class RestartSlac:
 
 
 @dataclass(frozen=True, slots=True)
+class CountToggle:
+    """A BCB toggle, by which a vehicle shows SLAC that it is the one at this connector."""
+
+
+@dataclass(frozen=True, slots=True)
 class PauseLink:
     """D-LINK_PAUSE: the V2G session sleeps."""
 
@@ -146,6 +151,7 @@ Effect = (
     | LockConnector
     | ConnectVehicle
     | RestartSlac
+    | CountToggle
     | PauseLink
     | ResumeLink
     | TerminateLink

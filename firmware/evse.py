@@ -248,6 +248,8 @@ class Evse:
                 plc.vehicle_connected(connected)
             case effects.RestartSlac() if plc:
                 plc.vehicle_connected(True)
+            case effects.CountToggle() if plc:
+                plc.pilot_toggled()
             case effects.PauseLink() if plc:
                 plc.pause()
             case effects.ResumeLink() if plc:

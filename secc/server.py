@@ -10,11 +10,13 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from ipaddress import IPv6Address
 
 from hal.quantities import EvseId
 from secc.connection import Connection
+from secc.eui64 import mac_of
 from secc.listener import Listener
 from secc.ports import (
     Certificates,
@@ -85,6 +87,7 @@ class SeccServer:
         self._sockets = sockets or LinkSockets(interface)
         self._policy = SdpPolicy()
         self._ports = {"tls": 0, "plain": 0}
+        self._ev_mac = ""
         self._link: _Link | None = None
         self._connection: Connection | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -117,6 +120,7 @@ class SeccServer:
         self.link_down()
         loop = self._running_loop()
         log.info("evse %d: link ready with %s", self._evse, ev_mac)
+        self._ev_mac = ev_mac
         self._setup_timer = loop.call_later(COMMUNICATION_SETUP_TIMEOUT_S, self._setup_overdue)
         self._open()
 
@@ -203,6 +207,7 @@ class SeccServer:
             return
         if current is not None:
             current.drop(EndReason.CONNECTION_LOST, "replaced")
+        self._compare(sock)
         loop = self._running_loop()
         connection = Connection(
             surroundings=self._surroundings,
@@ -216,6 +221,13 @@ class SeccServer:
         task = loop.create_task(self._serve(connection, sock, context))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
+
+    def _compare(self, sock: socket.socket) -> None:
+        """A peer that is not the matched vehicle is told of, not refused: its host may be another than its modem."""
+        with suppress(OSError):
+            peer_mac = mac_of(IPv6Address(sock.getpeername()[0].partition("%")[0]))
+            if peer_mac is not None and peer_mac != self._ev_mac:
+                log.warning("evse %d: SLAC matched %s, but %s connects", self._evse, self._ev_mac, peer_mac)
 
     async def _serve(self, connection: Connection, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         timeout = TLS_HANDSHAKE_TIMEOUT_S if context else None

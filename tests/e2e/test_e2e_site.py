@@ -70,7 +70,7 @@ def facts(site: Site, name: str) -> list[Event]:
 
 def test_plug_and_charge_with_a_limit_on_the_way(make_site: Callable[..., Site]) -> None:
     site = make_site(Options(sampled_interval_s=1.0, lower_after_updates=7))
-    assert until_it_leaves(site, site.start_vehicle("iso2-ac-pnc", "--charge-s", "14")) == 0, site.log_of("vehicle")
+    assert until_it_leaves(site, site.start_vehicle("iso2-ac-pnc", "--charge-s", "11")) == 0, site.log_of("vehicle")
     events = until_ended(site)
     assert_whole(site, events)
     assert events[0]["triggerReason"] == "Authorized"
@@ -144,12 +144,12 @@ def test_killed_in_mid_charge(make_site: Callable[..., Site]) -> None:
 def test_the_csms_away_in_mid_charge(make_site: Callable[..., Site]) -> None:
     """Charging goes on without the CSMS; what happened meanwhile arrives in order, marked offline."""
     site = make_site()
-    vehicle = site.start_vehicle("iso2-ac-pnc", "--charge-s", "14")
+    vehicle = site.start_vehicle("iso2-ac-pnc", "--charge-s", "11")
     until_charging(site)
     until_updated(site, 3)
     site.kill("csms", signal.SIGKILL)
     away_s = time.monotonic()
-    site.wait_for(lambda: time.monotonic() > away_s + 5, "five seconds without the CSMS", 10)
+    site.wait_for(lambda: time.monotonic() > away_s + 4, "four seconds without the CSMS", 10)
     drawn = [event for event in site.read("vehicle") if event["event"] == "draw"]
     assert drawn[-1]["current_a"] > 0, "charging goes on"
     site.start_csms()
