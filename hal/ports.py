@@ -365,6 +365,10 @@ class PlcLink(Protocol):
         """One side woke the other: LinkReady follows once the vehicle's modem is back."""
         ...
 
+    def pilot_toggled(self) -> None:
+        """One BCB toggle seen on the pilot, for CM_VALIDATE."""
+        ...
+
     def terminate(self) -> None:
         """D-LINK_TERMINATE: the session is over; leave the AVLN, take a new key."""
         ...
