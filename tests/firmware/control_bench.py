@@ -24,18 +24,26 @@ from firmware.control.server import ControlServer
 from firmware.control.sources import CertificateInfo, utc_now
 from firmware.control.status import evse_status
 from firmware.evse import Evse
-from firmware.facts import Fact
+from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
 from firmware.history import History
 from firmware.limits import Limits
 from firmware.session import Session
 from firmware.visits import Visits
+from hal import ports as hal
 from hal.ports import BoardUnavailable, Contactor, CpMode, CpState, EvseSnapshot
 from hal.quantities import EvseId, MeterReading
+from ocpp_client import ports as ocpp
 from ocpp_client.ports import JournalError, QueuedMessage
+from secc import ports as secc
 
 GROUPS = {Role.OBSERVER: 61101, Role.TECHNICIAN: 61102, Role.SERVICE: 61103}
 
 Told = dict[str, Any]
+
+EV_MAC = bytes.fromhex("020000000001")
+EMAID = ocpp.IdToken("DEABCC12345678", "eMAID")
+CONTRACT = secc.Contract("DEABCC12345678", "PEM", ())
+YES = ocpp.AuthorizeAnswer(ocpp.AuthorizationStatus.ACCEPTED)
 
 
 @dataclass
@@ -177,6 +185,38 @@ class Bench:
         for fact in facts:
             now = time.monotonic()
             self.evse.perform(self.evse._take(fact, now))
+
+
+def charges(made: Bench) -> None:
+    """A vehicle comes, is authorised by its contract, and charges."""
+    made.board.levels = levels(
+        CpState.C,
+        cp_mode=CpMode.X2,
+        duty_percent=26.6667,
+        contactor=Contactor.CLOSED,
+        locked=True,
+        power_permitted=True,
+        pp_ampacity_a=32.0,
+    )
+    made.board.reading = reading(1000.0, 16.0)
+    made.hears(
+        ocpp.CsmsOnline(True, "registered"),
+        hal.ModemReady(0.0),
+        hal.MeterSampled(reading(1000.0)),
+        hal.PluggedIn(0.0),
+        hal.SlacMatched(EV_MAC, bytes(8), 9.04, 10, 0.3, 0.0),
+        hal.LinkReady(EV_MAC, 0.0),
+        secc.TlsEstablished("TLSv1.2", "ECDHE", 0.4),
+        secc.SessionSetUp("AB12", "02", "ISO 15118-2"),
+        secc.PaymentSelected(secc.PaymentOption.CONTRACT),
+        secc.ContractPresented(CONTRACT),
+        AuthorizationAnswered(EMAID, YES),
+        TransactionOpened("tx-1234"),
+        secc.PowerWanted(True),
+        hal.ContactorChanged(Contactor.CLOSED, 0.0),
+        LocalLimit(LimitSource.SITE, 16.0),
+        hal.MeterSampled(reading(1500.0)),
+    )
 
 
 @asynccontextmanager

@@ -12,50 +12,11 @@ from firmware.control.methods import METHODS
 from firmware.control.params import Param, checked
 from firmware.control.rpc import Code, RpcError
 from firmware.control.sources import Certificates
-from firmware.facts import AuthorizationAnswered, LimitSource, LocalLimit, TransactionOpened
 from hal import ports as hal
 from hal.plc.link import GreenPhyLink
-from hal.ports import Contactor, CpMode, CpState
 from hal.quantities import EvseId
 from ocpp_client import ports as ocpp
-from secc import ports as secc
-from tests.firmware.control_bench import Bench, bench, certificate, connected, levels, reading
-
-EV_MAC = bytes.fromhex("020000000001")
-EMAID = ocpp.IdToken("DEABCC12345678", "eMAID")
-CONTRACT = secc.Contract("DEABCC12345678", "PEM", ())
-YES = ocpp.AuthorizeAnswer(ocpp.AuthorizationStatus.ACCEPTED)
-
-
-def charges(made: Bench) -> None:
-    made.board.levels = levels(
-        CpState.C,
-        cp_mode=CpMode.X2,
-        duty_percent=26.6667,
-        contactor=Contactor.CLOSED,
-        locked=True,
-        power_permitted=True,
-        pp_ampacity_a=32.0,
-    )
-    made.board.reading = reading(1000.0, 16.0)
-    made.hears(
-        ocpp.CsmsOnline(True, "registered"),
-        hal.ModemReady(0.0),
-        hal.MeterSampled(reading(1000.0)),
-        hal.PluggedIn(0.0),
-        hal.SlacMatched(EV_MAC, bytes(8), 9.04, 10, 0.3, 0.0),
-        hal.LinkReady(EV_MAC, 0.0),
-        secc.TlsEstablished("TLSv1.2", "ECDHE", 0.4),
-        secc.SessionSetUp("AB12", "02", "ISO 15118-2"),
-        secc.PaymentSelected(secc.PaymentOption.CONTRACT),
-        secc.ContractPresented(CONTRACT),
-        AuthorizationAnswered(EMAID, YES),
-        TransactionOpened("tx-1234"),
-        secc.PowerWanted(True),
-        hal.ContactorChanged(Contactor.CLOSED, 0.0),
-        LocalLimit(LimitSource.SITE, 16.0),
-        hal.MeterSampled(reading(1500.0)),
-    )
+from tests.firmware.control_bench import bench, certificate, charges, connected
 
 
 async def test_status_of_an_idle_station() -> None:
