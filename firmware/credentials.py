@@ -15,7 +15,7 @@ from certs import chain
 from certs.errors import KeyUnavailable
 from certs.keystore import KeyStore, Origin, Purpose
 from certs.ocsp import OcspCache
-from certs.provision import take_over
+from certs.provision import mix_random, take_over
 from certs.rotation import Rotation
 from certs.sealed import SealedKeyStore
 from certs.store import CertificateStore, RootKind
@@ -78,9 +78,13 @@ class Credentials:
     def reach(self) -> None:
         """Take the TPM over and present what it holds. Raises KeyUnavailable, StoreError."""
         self.chip = take_over(self.tpm, self.store).chip
-        self.absence = ""
         log.info("TPM: %s", self.chip)
+        try:
+            mix_random(self.tpm)
+        except (OSError, KeyUnavailable) as error:
+            log.warning("the TPM's randomness is not mixed in: %s", error)
         self.present()
+        self.absence = ""
 
     # --- roots ---
 

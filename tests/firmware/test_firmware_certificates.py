@@ -26,6 +26,7 @@ from firmware.config import Config, parse
 from firmware.credentials import Credentials
 from firmware.journal import SqliteJournal
 from ocpp_client.config import OcppConfig
+from ocpp_client.ports import CertificateStoreError
 from ocpp_client.station import OcppStation
 from sim.csms.pki import CertificateDesk
 from sim.csms.server import Csms, Tls
@@ -365,6 +366,40 @@ async def test_what_a_station_needs_is_not_deleted(bench: Bench) -> None:
         if entry["certificateType"] in ("CSMSRootCertificate", "V2GCertificateChain"):
             named = {"certificateHashData": entry["certificateHashData"]}
             assert await bench.csms.call("DeleteCertificate", named) == {"status": "Failed"}, entry
+
+
+async def test_a_store_that_cannot_be_read_is_said(bench: Bench) -> None:
+    """A chain's file is damaged: nothing is told, nothing deleted, nothing signed, and the dialogue goes on."""
+    answer = await bench.csms.call("GetInstalledCertificateIds", {})
+    named = {"certificateHashData": answer["certificateHashDataChain"][0]["certificateHashData"]}
+    file = bench.credentials.directory / "chains" / "secc.json"
+    good = file.read_text()
+    file.write_text("{")
+    assert (await bench.csms.call("GetInstalledCertificateIds", {}))["status"] == "NotFound"
+    assert await bench.csms.call("DeleteCertificate", named) == {"status": "Failed"}
+    with pytest.raises(CertificateStoreError, match="cannot be read"):
+        await bench.watch.look()
+    file.write_text(good)
+    await bench.watch.look()
+    assert bench.station.online
+
+
+async def test_vehicles_that_cannot_be_reached_keep_the_old_key(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An EVSE's loop that hangs goes on with the old leaf: its key must not be destroyed under it."""
+    old = bench.key_id(Purpose.SECC)
+    bench.credentials.vehicle_tls(bench.vehicles)
+
+    def hangs(*_: object) -> None:
+        raise TimeoutError("the loop hangs")
+
+    monkeypatch.setattr("firmware.vehicle_tls.VehicleTls.present", hangs)
+    await bench.trigger("SignV2GCertificate")
+    await bench.until(lambda: bench.key_id(Purpose.SECC) != old)
+    await bench.until(lambda: "vehicles are shown the old certificate until the next start" in caplog.text)
+    assert old in bench.credentials.keys.list()
+    assert bench.store.reconcile(bench.credentials.keys).retired == (old,), "the next start destroys it"
 
 
 @pytest.mark.parametrize("pem", ["no certificate", "leaf", "expired"])

@@ -1,5 +1,6 @@
 """What a station does whose TPM does not answer: what the configuration says, and never a key in a file."""
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -146,6 +147,70 @@ async def test_a_tpm_that_comes_back_is_taken_up_again(tmp_path: Path, provision
             assert (await certificates.signing_request("V2GCertificate")).startswith("-----BEGIN CERTIFICATE REQUEST")
             certificates.close()
             credentials.close()
+
+
+def test_a_key_that_is_gone_is_said_at_start(tmp_path: Path, provisioned: str, tpm_directory: Path) -> None:
+    """A wiped chip, or another board's: clean, with the reason, and without TLS only where that is allowed."""
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        tpm = Tpm(proxy.tcti)
+        for handle in tpm.handles():
+            tpm.evict(handle)
+        tpm.close()
+        with pytest.raises(KeyUnavailable) as refused:
+            Credentials(configured(tmp_path, proxy.tcti))
+        assert refused.value.reason is KeyFault.NO_SUCH_KEY
+        credentials = Credentials(configured(tmp_path, proxy.tcti, WITHOUT_TLS))
+        assert "no key at this handle" in credentials.absence
+        assert credentials.csms_context() is None
+        credentials.close()
+
+
+def test_the_chips_randomness_is_mixed_in_and_not_needed(
+    tmp_path: Path, provisioned: str, tpm_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        Credentials(configured(tmp_path, proxy.tcti)).close()
+        assert proxy.count()["GetRandom"] == 1
+        proxy.fail("GetRandom", 0x101, 9)
+        Credentials(configured(tmp_path, proxy.tcti)).close()
+        assert "randomness is not mixed in" in caplog.text
+
+
+class Failing(StationCertificates):
+    """Whose disk is in a bad way for its first look."""
+
+    looks = 0
+
+    async def restaple(self) -> None:
+        self.looks += 1
+        if self.looks == 1:
+            raise CertificateStoreError("the disk is gone")
+        await super().restaple()
+
+
+async def test_the_watch_goes_on_after_a_failure_and_looks_at_once_after_a_change(
+    tmp_path: Path, provisioned: str, tpm_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        config = configured(tmp_path, proxy.tcti)
+        credentials = Credentials(config)
+        certificates, station = Failing(credentials, subjects(config)), Asked()
+        station.online = True
+        watch = CertificateWatch(certificates, station, interval_s=60, renew_before=timedelta(days=400))
+        running = asyncio.create_task(watch.run())
+        async with asyncio.timeout(5):
+            while certificates.looks < 1:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            assert "certificates cannot be looked after: the disk is gone" in caplog.text
+            certificates.changed.set()
+            while certificates.looks < 2:
+                await asyncio.sleep(0.01)
+        assert ("sign", "V2GCertificate") in station.told, "it ends within 400 days"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        certificates.close()
+        credentials.close()
 
 
 def test_the_owner_password_is_read_from_its_file(tmp_path: Path, provisioned: str, tpm_directory: Path) -> None:
