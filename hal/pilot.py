@@ -14,8 +14,11 @@ bouncing plug is one vehicle; a BCB toggle of 200 ms passes.
 
 The lowered over-current limit follows the pilot by as long as a vehicle may take: 5 s until the duty may change and 5 s
 to adapt (table A.6). A raised limit is passed on at once.
+A vehicle that was offered current, and power, and has not come to C within 30 s of it may sleep: it is woken once, by a
+step to F. One that has been in C sleeps because it wants to, and one at 5 % is talked to instead.
 """
 
+from hal.bcb import BcbWatch
 from hal.faults import ActiveFaults
 from hal.levels import BoardLevels, Setpoints
 from hal.pilot_output import (
@@ -28,6 +31,7 @@ from hal.pilot_output import (
     offer_of_current,
 )
 from hal.ports import (
+    BcbToggled,
     BoardFact,
     BoardLink,
     Contactor,
@@ -67,6 +71,7 @@ SETTLE_S = {_A: 0.1, _B: 0.03, _C: 0.0, _D: 0.0}
 BROKEN_S = 0.25
 """After F the pilot needs some periods to be measured again, and the STATE that says so may be lost."""
 LIMIT_GRACE_S = 10.0
+WAKE_AFTER_S = 30.0
 
 
 class PilotMachine:
@@ -83,6 +88,9 @@ class PilotMachine:
         self._levels: BoardLevels | None = None
         self._levels_seen = Stopwatch()
         self._broken = Stopwatch()
+        self._asleep = Stopwatch()
+        self._may_sleep = True
+        self._bcb = BcbWatch()
         self._unplug_count: int | None = None
         self._contactor = Contactor.OPEN
         self._offered: Offer | None = None
@@ -196,6 +204,7 @@ class PilotMachine:
         facts = self._settle_vehicle(now)
         if now >= self._limit_lowers_at_s:
             self._limit_a, self._limit_lowers_at_s = self._limit_wanted_a, float("inf")
+        self._wake_vehicle(now)
         self._drive(now)
         if self._levels is not None:
             facts += self._told_by(self._levels, now)
@@ -207,11 +216,20 @@ class PilotMachine:
         if self._levels is not None:
             waiting.append(self._levels_seen.deadline(SETTLE_S.get(self._levels.cp, 0.0), self._now))
             waiting.append(self._broken.deadline(BROKEN_S, self._now))
+            waiting.append(self._asleep.deadline(WAKE_AFTER_S, self._now))
         if self._limit_lowers_at_s != float("inf"):
             waiting.append(self._limit_lowers_at_s)
         return min((at for at in waiting if at is not None), default=None)
 
     # --- inside ---
+
+    def _wake_vehicle(self, now: float) -> None:
+        put = self._output.put
+        offered = put.mode is CpMode.X2 and put != HLC and self._power.permit
+        self._asleep.run(offered and self.vehicle is _B and self._may_sleep and self._levels is not None, now)
+        if self._asleep.due(WAKE_AFTER_S, now):
+            self._may_sleep = False
+            self._output.step(now)
 
     def _drive(self, now: float) -> None:
         self._output.latch_error(self._power.welded)
@@ -241,10 +259,15 @@ class PilotMachine:
         if meanings is None:
             return []
         self.vehicle = state
+        self._may_sleep = state is _A or (self._may_sleep and state is _B)
         if state is _A:
             self._power.withdraw()
             self._output.forget_vehicle()
-        return [self._fact(meaning, now) for meaning in meanings]
+        facts = [self._fact(meaning, now) for meaning in meanings]
+        since_s = self._levels_seen.since_s
+        if since_s is not None and self._bcb.entered(state, since_s, self._power.permit):
+            facts.append(BcbToggled(now))
+        return facts
 
     def _fact(self, meaning: int, now: float) -> BoardFact:
         if meaning == PLUGGED:

@@ -6,6 +6,7 @@
 - One PWM duty follows another after 5 s at the earliest: that is how long a vehicle may take to follow the last
   (IEC 61851-1 table A.6, sequence 6). X1 in between does not shorten it, another vehicle does; the same
   duty may come back at once, and the 5 s count from then.
+- A vehicle that sleeps is woken by one step to F of 4 s (t_step_EF), the way back as from every F.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hal.ports import CpMode
 DUTY_INTERVAL_S = 5.0
 ERROR_HOLD_S = 0.3
 X1_AFTER_ERROR_S = 0.75
+STEP_EF_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class PilotOutput:
         self.put = NOTHING
         self._wanted = NOTHING
         self._latched = False
+        self._step_until_s = float("-inf")
         self._put_at_s = float("-inf")
         self._after_error = False
         self._last_pwm = NOTHING
@@ -54,22 +57,30 @@ class PilotOutput:
         """F, whatever is wanted, for as long as the fault is latched."""
         self._latched = latched
 
+    def step(self, now: float) -> None:
+        """F for 4 s, then what is wanted."""
+        self._step_until_s = now + STEP_EF_S
+
     def forget_vehicle(self) -> None:
         """The next vehicle is offered nothing until somebody offers, and waits for no interval of this one's."""
-        self._last_pwm_at_s = float("-inf")
+        self._last_pwm_at_s = self._step_until_s = float("-inf")
         if self._wanted.mode is CpMode.X2:
             self._wanted = NOTHING
 
     def tick(self, vehicle: bool, now: float) -> None:
+        if now >= self._step_until_s:
+            self._step_until_s = float("-inf")
         while (target := self._target(vehicle)) != self.put and self._earliest_s(target) <= now:
             self._put(target, now)
 
     def deadline(self, vehicle: bool) -> float | None:
         target = self._target(vehicle)
-        return None if target == self.put else self._earliest_s(target)
+        if target != self.put:
+            return self._earliest_s(target)
+        return self._step_until_s if self._step_until_s > float("-inf") else None
 
     def _target(self, vehicle: bool) -> Offer:
-        if self._latched:
+        if self._latched or self._step_until_s > float("-inf"):
             return STATE_F
         if self._wanted.mode is CpMode.X2 and (not vehicle or self.put.mode in _ERRORS):
             return NOTHING

@@ -148,6 +148,16 @@ class VehiclePaused:
 
 
 @dataclass(frozen=True, slots=True)
+class BcbToggled:
+    """B to C and back within 200 to 400 ms, without power: the vehicle asks for digital communication (ISO 15118-3).
+
+    Comes after the VehicleReady and VehiclePaused of the toggle.
+    """
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ContactorChanged:
     """The contactor's feedback, not the command."""
 
@@ -259,6 +269,7 @@ BoardFact = (
     | Unplugged
     | VehicleReady
     | VehiclePaused
+    | BcbToggled
     | ContactorChanged
     | PilotOffered
     | BoardFault

@@ -157,7 +157,7 @@ def test_bcb_toggle_of_200_ms_passes(rig: Rig) -> None:
     for state in "CBCB":
         rig.cp(state)
         rig.wait(0.2)
-    assert rig.heard() == ["VehicleReady", "VehiclePaused", "VehicleReady", "VehiclePaused"]
+    assert rig.heard() == ["VehicleReady", "VehiclePaused", "BcbToggled"] * 2
     assert not rig.told.allow_power
 
 
