@@ -282,6 +282,8 @@ class Session:
         state.token_deadline_s = None
         state.hlc = Hlc.SOUGHT if state.has_plc else Hlc.NONE
         state.slac_begun = False
+        if not state.transaction_open:
+            state.transaction_id = ""
         state.slac_tries = 0
 
     def _unplugged(self, _: hal.Unplugged) -> None:
