@@ -43,9 +43,6 @@ T_STEP_EF_S = 4.0
 T_STEP_X1_S = 3.0
 """How long X1 must stand before nominal PWM, once a vehicle has taken 5 % for an invitation."""
 
-BCB_TOGGLE_S = (0.15, 0.55)
-"""How long a toggle holds state C: 200 ms to 400 ms, 50 ms either way, and what the board needs to see it."""
-
 READY_S = 0.75
 """X1 after F, before 5 % again: some vehicles need it to be ready for SLAC."""
 
@@ -300,21 +297,18 @@ class Session:
         state.power_wanted = False
         state.payment = None
 
-    def _vehicle_ready(self, fact: hal.VehicleReady) -> Iterable[Effect]:
-        """State C while both sides sleep wakes the link (BCB toggle)."""
-        self.state.ready_at_s = fact.at_s
+    def _vehicle_ready(self, _: hal.VehicleReady) -> Iterable[Effect]:
+        """State C while both sides sleep wakes the link."""
         if self.state.hlc is Hlc.PAUSED:
             yield effects.ResumeLink()
 
-    def _vehicle_paused(self, fact: hal.VehiclePaused) -> Iterable[Effect]:
-        """A short visit to C while SLAC runs is a BCB toggle, for CM_VALIDATE."""
-        state = self.state
+    def _vehicle_paused(self, _: hal.VehiclePaused) -> None:
         self._cut()
-        began_s, state.ready_at_s = state.ready_at_s, None
-        if state.hlc is Hlc.SOUGHT and began_s is not None:
-            shortest_s, longest_s = BCB_TOGGLE_S
-            if shortest_s <= fact.at_s - began_s <= longest_s:
-                yield effects.CountToggle()
+
+    def _bcb_toggled(self, _: hal.BcbToggled) -> Iterable[Effect]:
+        """The vehicle at this connector answers CM_VALIDATE."""
+        if self.state.hlc is Hlc.SOUGHT:
+            yield effects.CountToggle()
 
     def _contactor_changed(self, fact: hal.ContactorChanged) -> None:
         state = self.state
@@ -596,6 +590,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     hal.Unplugged: Session._unplugged,
     hal.VehicleReady: Session._vehicle_ready,
     hal.VehiclePaused: Session._vehicle_paused,
+    hal.BcbToggled: Session._bcb_toggled,
     hal.ContactorChanged: Session._contactor_changed,
     hal.BoardFault: Session._board_fault,
     hal.TokenPresented: Session._token_presented,

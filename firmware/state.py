@@ -72,8 +72,6 @@ class State:
     """Whether somebody answered 5 % PWM with SLAC since plug-in."""
     slac_tries: int = 0
     pilot_step: PilotStep | None = None
-    ready_at_s: float | None = None
-    """When the vehicle went to state C, by the board's clock."""
     ev_mac: bytes | None = None
     v2g_session_id: str = ""
     payment: PaymentOption | None = None
