@@ -145,9 +145,10 @@ class Credentials:
         return None if identity is None else self.ocsp.stapled(identity, self.now())
 
     def csms_context(self, identity: Identity | None = None) -> ssl.SSLContext | None:
-        """By the security profile and with the identity in use, unless another is given; None for no TLS.
+        """With the identity in use, unless another is given; None for no TLS, by security profile 1 or by absence.
 
-        Raises CertsError.
+        Whatever the configuration's profile, it can all that roots and keys allow: a CSMS may raise the profile while
+        the station runs (A05). Raises CertsError: what the configuration's profile needs is missing.
         """
         if self.absence and self._profile is SecurityProfile.TLS_CLIENT_CERTIFICATE:
             log.error("no connection to the CSMS by security profile 3: %s", self.absence)
@@ -155,4 +156,9 @@ class Credentials:
         roots = [root.public_bytes(Encoding.DER) for root in self.store.certificates(RootKind.CSMS)]
         if identity is None and not self.absence:
             identity = self.rotation(Purpose.CSMS).identity()
-        return client_context(self._profile, roots, identity)
+        profile = self._profile
+        if identity is not None and roots:
+            profile = SecurityProfile.TLS_CLIENT_CERTIFICATE
+        elif roots:
+            profile = max(profile, SecurityProfile.TLS)
+        return client_context(profile, roots, identity)

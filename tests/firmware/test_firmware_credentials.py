@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from certs.errors import KeyFault, KeyUnavailable
+from certs.errors import CertsError, KeyFault, KeyUnavailable
 from certs.keystore import Origin, Purpose
 from certs.provision import ensure_identity
 from certs.store import CertificateStore, RootKind
+from certs.tls.csms import ClientContext
 from certs.tls.loop import LoopThread
 from certs.tpm import Tpm, TpmKeyStore
 from firmware.certificate_watch import CertificateWatch
@@ -86,9 +87,9 @@ def test_by_default_a_station_without_its_tpm_does_not_start(tmp_path: Path, pro
     assert refused.value.reason is KeyFault.ABSENT
 
 
-@pytest.mark.parametrize(("profile", "has_tls"), [(1, False), (2, True), (3, False)])
+@pytest.mark.parametrize(("profile", "has_tls"), [(1, True), (2, True), (3, False)])
 def test_without_tls_it_starts_and_uses_no_key(tmp_path: Path, provisioned: str, profile: int, has_tls: bool) -> None:
-    """Security profile 2 needs no key of the station's; 3 does, and there is no link to the CSMS."""
+    """Security profiles 1 and 2 need no key of the station's; 3 does, and there is no link to the CSMS."""
     files = sorted((tmp_path / "state").rglob("*"))
     credentials = Credentials(configured(tmp_path, provisioned, WITHOUT_TLS, profile))
     assert "does not answer" in credentials.absence
@@ -100,6 +101,33 @@ def test_without_tls_it_starts_and_uses_no_key(tmp_path: Path, provisioned: str,
     assert sorted((tmp_path / "state").rglob("*")) == files, "no key was made in a file"
     assert credentials.contract_roots() != [], "whom it trusts it knows without the chip"
     credentials.close()
+
+
+@pytest.mark.parametrize("profile", [1, 2, 3])
+def test_a_profile_may_be_raised_while_it_runs(
+    tmp_path: Path, provisioned: str, tpm_directory: Path, profile: int
+) -> None:
+    """A05: the client certificate is there for whoever asks for it."""
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        credentials = Credentials(configured(tmp_path, proxy.tcti, profile=profile))
+        context = credentials.csms_context()
+        assert isinstance(context, ClientContext)
+        assert context.identity is not None
+        credentials.close()
+
+
+def test_without_a_csms_root_there_is_only_profile_1(tmp_path: Path, provisioned: str, tpm_directory: Path) -> None:
+    for file in (tmp_path / "state" / "certs" / "roots" / "csms").iterdir():
+        file.unlink()
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        for profile in (2, 3):
+            credentials = Credentials(configured(tmp_path, proxy.tcti, profile=profile))
+            with pytest.raises(CertsError, match="no CSMS root"):
+                credentials.csms_context()
+            credentials.close()
+        credentials = Credentials(configured(tmp_path, proxy.tcti, profile=1))
+        assert credentials.csms_context() is None
+        credentials.close()
 
 
 class Asked:
