@@ -1,15 +1,16 @@
 """The simulated MCU as a chargebyte safety controller: the same safety core behind another protocol. Pure.
 
-Silence for a second leads to the safe state, which only a reset ends. Signals are packed here by hand: of the driver
+Silence for 0.9 s leads to the safe state, which only a reset ends. Signals are packed here by hand: of the driver
 this shares the names of the codes and nothing else.
 """
 
 from hal.chargebyte.signals import ContactorCode, CpCode, SafeReason
 from hal.mcu.payloads import Control, ControlFlag, TokenKind, WireContactor, WireCp, WireCpMode
-from sim.mcu.core import MAX_TIMEOUT_S, SafetyCore
+from sim.mcu.core import SafetyCore
 from sim.mcu.firmware import BoardType, Inputs, Outputs
 
 STATE_PERIOD_S = 0.1
+COM_TIMEOUT_MS = 900
 VERSION = (0, 4, 1, 0x81, 0x03, 0, 1, 0)
 _CP = {WireCp.A: CpCode.A, WireCp.B: CpCode.B, WireCp.C: CpCode.C, WireCp.D: CpCode.D, WireCp.E: CpCode.E}
 _PP = {13: 1, 20: 2, 32: 3, 63: 4}
@@ -114,11 +115,10 @@ class ChargebyteFirmware:
         elif duty == 1000:
             mode = WireCpMode.X1
         allow = ControlFlag.ALLOW_POWER if data[2] & 1 else ControlFlag(0)
-        timeout_ms = round(MAX_TIMEOUT_S * 1000)
         self._controlled = active
         # This controller arms itself with its first frame.
         self._core.armed = True
-        self._core.control(Control(mode, 10 * duty, allow, 0, self._board.phases, 0, timeout_ms, 0), now)
+        self._core.control(Control(mode, 10 * duty, allow, 0, self._board.phases, 0, COM_TIMEOUT_MS, 0), now)
 
     def _state(self, now: float) -> None:
         signals = self._signals()

@@ -4,7 +4,7 @@ import contextlib
 import random
 
 from hal.mcu.faults import from_bits
-from hal.mcu.payloads import Control, ControlFlag, TokenKind, WireContactor, WireCpMode
+from hal.mcu.payloads import Control, ControlFlag, TokenKind, WireCpMode
 from sim.mcu.core import SafetyCore
 from sim.mcu.firmware import BoardType, Inputs, Outputs
 from tests.conformance.template_board import from_line, to_line
@@ -69,7 +69,7 @@ class TemplateFirmware:
             core.cp.name,
             core.cp_mode.name,
             _STEADY_DUTY.get(core.cp_mode, core.duty_centi / 100),
-            int(core.contactor in (WireContactor.CLOSED, WireContactor.WELDED)),
+            int(inputs.contactor_closed),
             int(core.coil),
             int(inputs.locked),
             int(core.tripped),

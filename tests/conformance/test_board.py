@@ -6,7 +6,6 @@ kind of board has not got is not asked of it: `tests/conformance/kinds.py`.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ from hal.ports import (
     VehiclePaused,
     VehicleReady,
 )
-from tests.conformance.kinds import KINDS, kinds_with
+from tests.conformance.every_board import boards_with, every_board
 from tests.conformance.mcu_peer import Bench, Maker, Peer, build_reference, ended, frozen, until
 from tests.conformance.template_board import AcmeBoard
 
@@ -40,29 +39,10 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_reference(tmp_path_factory.mktemp("reference"))
 
 
-@pytest.fixture(params=KINDS)
-def make(request: pytest.FixtureRequest) -> Maker:
-    if request.param == "reference_mcu":
-        return Maker(request.param, ("--reference", str(request.getfixturevalue("reference"))))
-    return Maker(request.param)
-
-
-with_lock = pytest.mark.parametrize("make", kinds_with(lock=True), indirect=True)
-with_meter = pytest.mark.parametrize("make", kinds_with(meter=True), indirect=True)
-with_reader = pytest.mark.parametrize("make", kinds_with(reader=True), indirect=True)
-with_commands = pytest.mark.parametrize("make", kinds_with(commands=True), indirect=True)
-
-
 @pytest.fixture(autouse=True)
 def short_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulated controller needs no time in reset."""
     monkeypatch.setattr("hal.chargebyte.board.RESET_PULSE_S", 0.02)
-
-
-@pytest.fixture
-async def stand(make: Maker, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with make(tmp_path, "--telemetry-s", "0.1") as made:
-        yield made
 
 
 async def charge(stand: Bench, limit_a: float = 16) -> None:
@@ -113,6 +93,7 @@ def after(peer: Peer, event: str, value: object, since_s: float) -> float:
 # --- a session ---
 
 
+@every_board
 async def test_a_whole_charge(stand: Bench) -> None:
     capabilities = await stand.open()
     assert (capabilities.max_current_a, capabilities.phases) == (32, 3)
@@ -145,7 +126,7 @@ async def test_a_whole_charge(stand: Bench) -> None:
     assert faults(stand) == []
 
 
-@with_meter
+@boards_with(meter=True)
 async def test_what_flows_is_measured(stand: Bench) -> None:
     await stand.open()
     await charge(stand)
@@ -156,6 +137,7 @@ async def test_what_flows_is_measured(stand: Bench) -> None:
     await stand.until(lambda: stand.board.meter().energy_import_wh > before_wh)
 
 
+@every_board
 async def test_opened_with_the_vehicle_already_there(stand: Bench) -> None:
     await stand.cable.set_cp("C")
     await stand.open()
@@ -165,6 +147,7 @@ async def test_opened_with_the_vehicle_already_there(stand: Bench) -> None:
     assert not stand.cable.levels.permitted
 
 
+@every_board
 async def test_5_percent_and_power_under_messages(stand: Bench) -> None:
     await stand.open()
     await stand.cable.set_cp("B")
@@ -176,7 +159,7 @@ async def test_5_percent_and_power_under_messages(stand: Bench) -> None:
     await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
 
 
-@with_reader
+@boards_with(reader=True)
 async def test_a_swipe_arrives_once(stand: Bench) -> None:
     await stand.open()
     await stand.cable.swipe("04a2b3c4d5e6f7")
@@ -187,6 +170,7 @@ async def test_a_swipe_arrives_once(stand: Bench) -> None:
     assert (token.id_token, token.kind) == ("04A2B3C4D5E6F7", "ISO14443")
 
 
+@every_board
 async def test_close_leaves_f_and_an_open_contactor(stand: Bench) -> None:
     await stand.open()
     await charge(stand)
@@ -198,6 +182,7 @@ async def test_close_leaves_f_and_an_open_contactor(stand: Bench) -> None:
         stand.board.snapshot()
 
 
+@every_board
 async def test_closed_and_opened_again(stand: Bench) -> None:
     await stand.open()
     await stand.board.close()
@@ -209,6 +194,7 @@ async def test_closed_and_opened_again(stand: Bench) -> None:
 # --- a bad line ---
 
 
+@every_board
 async def test_nobody_at_the_other_end(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hal.serial_board.OPEN_TIMEOUT_S", 0.3)
     await silence(stand)
@@ -218,6 +204,7 @@ async def test_nobody_at_the_other_end(stand: Bench, monkeypatch: pytest.MonkeyP
     await stand.open()
 
 
+@every_board
 async def test_the_first_frames_are_lost(stand: Bench) -> None:
     await silence(stand)
     opening = asyncio.create_task(stand.open())
@@ -227,12 +214,14 @@ async def test_the_first_frames_are_lost(stand: Bench) -> None:
     await stand.hears(PluggedIn)
 
 
+@every_board
 async def test_no_such_device(stand: Bench, tmp_path: Path) -> None:
     (tmp_path / "tty").unlink()
     with pytest.raises(BoardUnavailable, match="tty"):
         await stand.open()
 
 
+@every_board
 async def test_one_byte_in_500_is_spoilt(make: Maker, tmp_path: Path) -> None:
     async with make(tmp_path, "--corrupt", "0.002", "--seed", "7", "--telemetry-s", "0.1") as stand:
         await stand.open()
@@ -247,6 +236,7 @@ async def test_one_byte_in_500_is_spoilt(make: Maker, tmp_path: Path) -> None:
         assert faults(stand) == []
 
 
+@every_board
 async def test_one_byte_in_50_is_spoilt_and_nothing_unsafe_happens(make: Maker, tmp_path: Path) -> None:
     async with make(tmp_path, "--corrupt", "0.02", "--seed", "3", "--telemetry-s", "0.1") as stand:
         await stand.open()
@@ -269,6 +259,7 @@ async def test_one_byte_in_50_is_spoilt_and_nothing_unsafe_happens(make: Maker, 
 # --- silence and restarts ---
 
 
+@every_board
 async def test_the_daemon_stands_still_and_the_contactor_opens(make: Maker, tmp_path: Path) -> None:
     peer = await make.peer(tmp_path)
     daemon = make.daemon(tmp_path)
@@ -292,6 +283,7 @@ async def test_the_daemon_stands_still_and_the_contactor_opens(make: Maker, tmp_
         await peer.stop()
 
 
+@every_board
 async def test_a_daemon_killed_in_mid_charge_is_followed_by_another(make: Maker, tmp_path: Path) -> None:
     async with make(tmp_path) as stand:
         daemon = make.daemon(tmp_path)
@@ -312,6 +304,7 @@ async def test_a_daemon_killed_in_mid_charge_is_followed_by_another(make: Maker,
         await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
 
 
+@every_board
 async def test_a_loop_that_is_not_alive_loses_its_power(stand: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("WARNING")
     await stand.open()
@@ -329,6 +322,7 @@ async def test_a_loop_that_is_not_alive_loses_its_power(stand: Bench, caplog: py
     await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
 
 
+@every_board
 async def test_a_silent_board_is_noticed_and_its_set_points_are_replayed(
     stand: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +347,7 @@ async def test_a_silent_board_is_noticed_and_its_set_points_are_replayed(
     assert not stand.cable.levels.permitted
 
 
+@every_board
 async def test_the_mcu_restarts_in_mid_charge(stand: Bench) -> None:
     await stand.open()
     await charge(stand)
@@ -364,6 +359,7 @@ async def test_the_mcu_restarts_in_mid_charge(stand: Bench) -> None:
     await stand.cable.wait_for(lambda levels: levels.contactor == "closed")
 
 
+@every_board
 async def test_the_line_is_unplugged_and_comes_back(make: Maker, tmp_path: Path) -> None:
     async with make(tmp_path) as stand:
         await stand.open()
@@ -379,7 +375,7 @@ async def test_the_line_is_unplugged_and_comes_back(make: Maker, tmp_path: Path)
             await second.stop()
 
 
-@with_meter
+@boards_with(meter=True)
 async def test_an_old_meter_reading_is_not_repeated(
     make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +394,7 @@ async def test_an_old_meter_reading_is_not_repeated(
 # --- faults of the power path ---
 
 
+@every_board
 async def test_c_to_b_opens_within_100_ms(stand: Bench) -> None:
     await stand.open()
     await charge(stand)
@@ -407,6 +404,7 @@ async def test_c_to_b_opens_within_100_ms(stand: Bench) -> None:
     assert after(stand.peer, "contactor", "open", left_s) <= 0.1
 
 
+@every_board
 async def test_the_cable_is_pulled_under_load(stand: Bench) -> None:
     await stand.open()
     await charge(stand)
@@ -417,6 +415,7 @@ async def test_the_cable_is_pulled_under_load(stand: Bench) -> None:
     assert after(stand.peer, "contactor", "open", pulled_s) <= 0.1
 
 
+@every_board
 async def test_a_welded_contactor(stand: Bench) -> None:
     await stand.open()
     await charge(stand)
@@ -438,7 +437,7 @@ async def test_a_welded_contactor(stand: Bench) -> None:
     await stand.until(lambda: (Fault.EVSE_CONTACTOR_FAULT, False) in faults(stand))
 
 
-@with_commands
+@boards_with(commands=True)
 async def test_a_weld_is_not_reset_while_it_stands(stand: Bench) -> None:
     await stand.open()
     await charge(stand)
@@ -449,6 +448,7 @@ async def test_a_weld_is_not_reset_while_it_stands(stand: Bench) -> None:
     assert (Fault.EVSE_CONTACTOR_FAULT, False) not in faults(stand)
 
 
+@every_board
 async def test_a_contactor_that_does_not_close(stand: Bench) -> None:
     await stand.open()
     await stand.cable.fault("stuck_open")
@@ -467,6 +467,7 @@ async def test_a_contactor_that_does_not_close(stand: Bench) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.RESIDUAL_CURRENT, Fault.EMERGENCY_STOP, Fault.PROXIMITY_FAULT])
+@every_board
 async def test_a_fault_of_the_board_opens_and_clears(stand: Bench, fault: Fault) -> None:
     await stand.open()
     await charge(stand)
@@ -481,7 +482,7 @@ async def test_a_fault_of_the_board_opens_and_clears(stand: Bench, fault: Fault)
     assert bool(others) is stand.kind.latches_faults, "a reset is a loss of the link"
 
 
-@with_lock
+@boards_with(lock=True)
 async def test_a_lock_that_jams(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hal.power_path.LOCK_LIMIT_S", 0.3)
     await stand.open()
@@ -492,6 +493,7 @@ async def test_a_lock_that_jams(stand: Bench, monkeypatch: pytest.MonkeyPatch) -
     await stand.until(lambda: (Fault.CONNECTOR_LOCK_FAILURE, False) in faults(stand))
 
 
+@every_board
 async def test_a_bcb_toggle_of_200_ms_is_seen(stand: Bench) -> None:
     await stand.open()
     await stand.cable.set_cp("B")
@@ -506,7 +508,7 @@ async def test_a_bcb_toggle_of_200_ms_is_seen(stand: Bench) -> None:
 # --- the technician ---
 
 
-@with_commands
+@boards_with(commands=True)
 async def test_commands_are_answered(stand: Bench) -> None:
     await stand.open()
     assert await stand.mcu_board.command(CommandCode.RCD_TEST) is AckResult.UNSUPPORTED
@@ -514,7 +516,7 @@ async def test_commands_are_answered(stand: Bench) -> None:
     await stand.until(lambda: [fact.up for fact in stand.facts if isinstance(fact, BoardLink)] == [True, False, True])
 
 
-@with_commands
+@boards_with(commands=True)
 async def test_a_command_nobody_answers(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hal.board.COMMAND_TIMEOUT_S", 0.05)
     await stand.open()
