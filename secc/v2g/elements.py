@@ -38,3 +38,12 @@ def physical(elements: Elements, name: str) -> float | None:
     """PhysicalValueType of DIN SPEC 70121 and ISO 15118-2. Its unit is the element's own, said or not (MG4)."""
     number = cast(Mapping[str, int] | None, elements.get(name))
     return None if number is None else float(number["Value"]) * 10.0 ** number["Multiplier"]
+
+
+MAX_SERVICE_ID = 65_535
+
+
+def service_id(elements: Elements) -> int:
+    """ServiceID to repeat in a response; 0 for one that the decoder let pass and the schema does not."""
+    named = whole(elements, "ServiceID") or 0
+    return named if 0 <= named <= MAX_SERVICE_ID else 0

@@ -80,7 +80,7 @@ def check_cable(request: Request, session: Session, around: Surroundings, now: f
     if not session.cable_check_id:
         check_id = around.entropy.hex().upper()
         asked = replace(session, cable_check_id=check_id, waiting_since_s=now)
-        wanted = CableCheckWanted(check_id, session.ev_max_voltage_v)
+        wanted = CableCheckWanted(check_id, min(session.ev_max_voltage_v, around.dc.max_voltage_v))
         return Progress(None, asked, (wanted,), retry_s=now + ONGOING_PACE_S)
     assert session.waiting_since_s is not None
     found = _insulation(session, around.dc)

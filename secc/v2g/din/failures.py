@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from secc.v2g.din.setting_up import EVSE_ID, offered_services
 from secc.v2g.din.status import charge_parameter
-from secc.v2g.elements import Elements, whole
+from secc.v2g.elements import Elements, service_id
 from secc.v2g.quantities import physical_value
 from secc.v2g.session import Request, Surroundings
 
@@ -53,7 +53,7 @@ def _services(_request: Request, _around: Surroundings) -> Elements:
 
 
 def _service_id(request: Request, _around: Surroundings) -> Elements:
-    return {"ServiceID": whole(request.elements, "ServiceID") or 0}
+    return {"ServiceID": service_id(request.elements)}
 
 
 def _parameters(_request: Request, around: Surroundings) -> Elements:

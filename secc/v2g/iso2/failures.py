@@ -7,6 +7,7 @@ from iso15118.shared.messages.iso15118_2 import body
 from iso15118.shared.messages.iso15118_2.body import BodyBase
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
+from secc.v2g.elements import service_id
 from secc.v2g.iso2.charge_parameters import evse_charge_parameter
 from secc.v2g.iso2.service_discovery import charge_service, payment_options
 from secc.v2g.iso2.status import ac_evse_status, evse_status
@@ -44,7 +45,7 @@ def _services(_request: Request, session: Session, around: Surroundings) -> Elem
 
 
 def _service_id(request: Request, _session: Session, _around: Surroundings) -> Elements:
-    return {"ServiceID": request.elements.get("ServiceID", 0)}
+    return {"ServiceID": service_id(request.elements)}
 
 
 def _challenge(_request: Request, _session: Session, around: Surroundings) -> Elements:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from secc.exi import Namespace
-from secc.v2g.elements import Elements, whole
+from secc.v2g.elements import Elements, service_id
 from secc.v2g.iso20 import certificate_installation
 from secc.v2g.iso20.charge_loops import control_mode
 from secc.v2g.iso20.charge_parameters import ac_parameters, dc_parameters
@@ -56,7 +56,7 @@ def _services(_request: Request, _session: Session20, around: Surroundings) -> E
 def _service_detail(request: Request, _session: Session20, _around: Surroundings) -> Elements:
     nothing = {"ParameterSetID": 0, "Parameter": [{"Name": "ControlMode", "intValue": 0}]}
     return {
-        "ServiceID": whole(request.elements, "ServiceID") or 0,
+        "ServiceID": service_id(request.elements),
         "ServiceParameterList": {"ParameterSet": [nothing]},
     }
 
