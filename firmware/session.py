@@ -2,8 +2,8 @@
 
 `feed` takes one fact and the monotonic time, `tick` lets deadlines pass, `deadline` says when to call it. A fact
 changes the state through the table at the end of this file; what the EVSE then puts out follows from the state alone
-(`firmware/levels.py`); and the transaction follows from both (`_settle`). The order within one answer is: power away
-first, then what the fact itself asks for, then the operator's side.
+(`firmware/levels.py`); and the transaction follows from both (`firmware/record.py`). The order within one answer is:
+power away first, then what the fact itself asks for, then the operator's side.
 
 Three things shape the table:
 
@@ -25,17 +25,12 @@ from firmware.effects import Effect
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import Limits
-from firmware.state import Ending, Hlc, PilotStep, State, Step
+from firmware.record import Record
+from firmware.state import Hlc, PilotStep, State, Step
 from hal import ports as hal
 from ocpp_client import ports as ocpp
-from ocpp_client.ports import ChargingState, StoppedReason, TriggerReason, TxPoint
+from ocpp_client.ports import StoppedReason, TriggerReason, TxPoint
 from secc import ports as secc
-
-STOP_PATIENCE_S = 10.0
-"""How long a vehicle may go on drawing after it was asked to stop, before the contactor opens under load."""
-
-CONTACTOR_S = 3.0
-"""How long a transaction's end waits for the contactor's feedback once power was withdrawn."""
 
 T_STEP_EF_S = 4.0
 """How long state F must stand for a vehicle to notice (ISO 15118-3 table A.1)."""
@@ -56,10 +51,6 @@ _FAULT_REASONS = {
     hal.Fault.UNDER_VOLTAGE: StoppedReason.POWER_QUALITY,
 }
 """OCPP ReasonEnumType by fault; `Other` for the rest."""
-
-_ENDS_OF_AUTHORIZATION = (TriggerReason.STOP_AUTHORIZED, TriggerReason.REMOTE_STOP, TriggerReason.DEAUTHORIZED)
-_STOP_WITH_AUTHORIZATION = {TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER}
-"""TxStopPoints that end a transaction with its authorisation (E06)."""
 
 _CERTIFICATE_ANSWERS = {
     "CertificateRevoked": secc.Authorization.CERTIFICATE_REVOKED,
@@ -82,7 +73,7 @@ class Session:
     ) -> None:
         self.state = State(limits, has_plc, nominal_under_hlc)
         self._levels = AT_REST
-        self._now = 0.0
+        self.record = Record(self.state)
         self._slac_retries = slac_retries
         self.state.rules = replace(
             self.state.rules,
@@ -100,22 +91,22 @@ class Session:
 
     def feed(self, fact: Fact, now: float) -> list[Effect]:
         """Take one fact; the effects are in the order they must be carried out."""
-        self._now = now
+        self.record.now = now
         handler = _TABLE.get(type(fact))
         asked = (handler(self, fact) if handler else None) or ()
         return self._settle(_TRIGGERS.get(type(fact), TriggerReason.CHARGING_STATE_CHANGED), list(asked))
 
     def tick(self, now: float) -> list[Effect]:
         """Let deadlines pass."""
-        self._now = now
+        self.record.now = now
         state = self.state
         if state.token_deadline_s is not None and now >= state.token_deadline_s:
-            self._end_with(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT)
+            self.record.end_with(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT)
         asked = list(self._end_step()) if state.pilot_step and now >= state.pilot_step.until_s else []
         if state.ending is not None and now >= state.ending.deadline_s:
             if state.cut:
                 state.contactor_overdue = True
-            self._cut()
+            self.record.cut()
         return self._settle(TriggerReason.CHARGING_STATE_CHANGED, asked)
 
     def deadline(self) -> float | None:
@@ -134,141 +125,23 @@ class Session:
             return secc.StopReason.FAULT
         return secc.StopReason.OPERATOR if self.state.ending or self.state.spent else secc.StopReason.NONE
 
+    @property
+    def contract(self) -> str:
+        """The eMAID the authorisation is about, or empty: it is about a card, or nobody yet."""
+        return self.record.contract
+
     # --- The end of every step ---
 
     def _settle(self, trigger: TriggerReason, asked: list[Effect]) -> list[Effect]:
-        if self.state.ending and not self._drawing():
-            self._cut()  # Nothing is drawn: no reason to be patient.
+        if self.state.ending and not self.record.drawing():
+            self.record.cut()  # Nothing is drawn: no reason to be patient.
         before = self._switch()
-        records = [*self._start(trigger), *self._update(trigger), *self._end()]
+        records = [*self.record.start(trigger), *self.record.update(trigger), *self.record.end()]
         return [*before, *asked, *records, *self._switch()]
 
     def _switch(self) -> list[Effect]:
         old, self._levels = self._levels, levels(self.state)
         return list(changes(old, self._levels))
-
-    def _drawing(self) -> bool:
-        return self.state.plugged and self.state.contactor is not hal.Contactor.OPEN
-
-    def _cut(self) -> None:
-        ending = self.state.ending
-        if ending is not None and not self.state.cut:
-            self.state.cut = True
-            self.state.ending = replace(ending, deadline_s=self._now + CONTACTOR_S)
-
-    def _start(self, trigger: TriggerReason) -> Iterable[Effect]:
-        state = self.state
-        if state.transaction_open or state.spent or state.ending or not self._points() & state.rules.start_points:
-            return
-        state.transaction_open = True
-        state.transaction_id = ""
-        state.charging_state = self._charging_state()
-        yield effects.StartTransaction(trigger, state.charging_state, self._accepted_token(), state.remote_start_id)
-
-    def _points(self) -> frozenset[TxPoint]:
-        """The OCPP TxStartPoints that hold now."""
-        state = self.state
-        points: set[TxPoint] = set()
-        if state.plugged:
-            points.add(TxPoint.EV_CONNECTED)
-        if state.authorized:
-            points.add(TxPoint.AUTHORIZED)
-        if state.plugged and state.authorized:
-            points.add(TxPoint.POWER_PATH_CLOSED)
-        if state.contactor is hal.Contactor.CLOSED:
-            points.add(TxPoint.ENERGY_TRANSFER)
-        return frozenset(points)
-
-    def _update(self, trigger: TriggerReason) -> Iterable[Effect]:
-        state = self.state
-        if not state.transaction_open:
-            return
-        new = self._charging_state()
-        if new != state.charging_state:
-            state.charging_state = new
-            yield effects.UpdateTransaction(
-                trigger if trigger == TriggerReason.CABLE_PLUGGED_IN else TriggerReason.CHARGING_STATE_CHANGED, new
-            )
-
-    def _charging_state(self) -> ChargingState:
-        state = self.state
-        if not state.plugged:
-            return ChargingState.IDLE
-        if state.contactor is hal.Contactor.CLOSED:
-            return ChargingState.CHARGING
-        if not state.has_charged:
-            return ChargingState.EV_CONNECTED
-        if state.suspended or state.stopped or not state.limits.offer_a:
-            return ChargingState.SUSPENDED_EVSE
-        return ChargingState.SUSPENDED_EV
-
-    def _end(self) -> Iterable[Effect]:
-        state = self.state
-        if not (state.ending and state.cut) or (self._drawing() and not state.contactor_overdue):
-            return
-        ending = state.ending
-        parted = ending.stopped_reason if self._goes_on_until_unplugged(ending) else None
-        if parted:
-            yield effects.UpdateTransaction(ending.trigger_reason, ChargingState.EV_CONNECTED, ending.token)
-        elif state.transaction_open:
-            yield effects.EndTransaction(ending.trigger_reason, ending.stopped_reason, ending.token)
-        state.transaction_open = parted is not None
-        state.spent = state.plugged
-        state.operative = state.operative_wanted
-        self._forget_session()
-        if parted:
-            state.parted = parted
-            state.charging_state = ChargingState.EV_CONNECTED
-
-    def _goes_on_until_unplugged(self, ending: Ending) -> bool:
-        """With TxStopPoint EVConnected alone, the end of the authorisation is not the transaction's."""
-        state = self.state
-        by_driver_or_operator = ending.trigger_reason in _ENDS_OF_AUTHORIZATION
-        return (
-            state.transaction_open
-            and state.plugged
-            and by_driver_or_operator
-            and not state.rules.stop_points & _STOP_WITH_AUTHORIZATION
-        )
-
-    def _end_with(
-        self, trigger_reason: TriggerReason, stopped_reason: StoppedReason, token: ocpp.IdToken | None = None
-    ) -> None:
-        """The first reason to end is the one that is recorded."""
-        state = self.state
-        if state.ending is None and (state.transaction_open or state.authorized):
-            state.ending = Ending(trigger_reason, stopped_reason, self._now + STOP_PATIENCE_S, token)
-
-    def _forget_token(self) -> None:
-        state = self.state
-        state.token = None
-        state.group_id = None
-        state.rival = None
-        state.token_deadline_s = None
-        state.remote_start_id = None
-        state.authorization = secc.Authorization.PENDING
-
-    def _forget_session(self) -> None:
-        state = self.state
-        self._forget_token()
-        state.ending = None
-        state.parted = None
-        state.suspended = False
-        state.cut = False
-        state.contactor_overdue = False
-        state.has_charged = False
-        state.charging_state = ChargingState.IDLE
-
-    def _by_contract(self) -> bool:
-        return self.state.token is not None and self.state.token.kind == "eMAID"
-
-    @property
-    def contract(self) -> str:
-        """The eMAID the authorisation is about, or empty: it is about a card, or nobody yet."""
-        return self.state.token.id_token if self.state.token and self._by_contract() else ""
-
-    def _accepted_token(self) -> ocpp.IdToken | None:
-        return self.state.token if self.state.authorized else None
 
     # --- The board's facts ---
 
@@ -287,9 +160,9 @@ class Session:
         state = self.state
         state.plugged = False
         state.contactor = hal.Contactor.OPEN  # The board opens by itself in state A.
-        self._end_with(TriggerReason.EV_COMMUNICATION_LOST, state.parted or StoppedReason.EV_DISCONNECTED)
+        self.record.end_with(TriggerReason.EV_COMMUNICATION_LOST, state.parted or StoppedReason.EV_DISCONNECTED)
         if state.ending is None:
-            self._forget_session()
+            self.record.forget_session()
         state.spent = False
         state.hlc = Hlc.NONE
         state.pilot_step = None
@@ -303,7 +176,7 @@ class Session:
             yield effects.ResumeLink()
 
     def _vehicle_paused(self, _: hal.VehiclePaused) -> None:
-        self._cut()
+        self.record.cut()
 
     def _bcb_toggled(self, _: hal.BcbToggled) -> Iterable[Effect]:
         """The vehicle at this connector answers CM_VALIDATE."""
@@ -316,7 +189,7 @@ class Session:
         if fact.contactor is hal.Contactor.CLOSED:
             state.has_charged = True
         elif state.has_charged and TxPoint.ENERGY_TRANSFER in state.rules.stop_points:
-            self._end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
+            self.record.end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
 
     def _board_fault(self, fact: hal.BoardFault) -> Iterable[Effect]:
         state = self.state
@@ -325,7 +198,7 @@ class Session:
         else:
             state.faults.pop(fact.fault, None)
         if fact.active and fact.severity is not hal.Severity.WARNING:
-            self._end_with(TriggerReason.ABNORMAL_CONDITION, _FAULT_REASONS.get(fact.fault, StoppedReason.OTHER))
+            self.record.end_with(TriggerReason.ABNORMAL_CONDITION, _FAULT_REASONS.get(fact.fault, StoppedReason.OTHER))
         yield effects.ReportProblem(fact)
 
     def _token_presented(self, fact: hal.TokenPresented) -> Iterable[Effect]:
@@ -334,9 +207,9 @@ class Session:
         token = ocpp.IdToken(fact.id_token, fact.kind)
         if state.authorized and _same(state.token, token):
             if state.transaction_open:
-                self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, token)
+                self.record.end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, token)
             else:
-                self._forget_token()
+                self.record.forget_token()
             return ()
         if state.authorized and state.transaction_open and state.ending is None:
             state.rival = token
@@ -369,8 +242,8 @@ class Session:
         """A vehicle that cannot be talked to gets no power; it may match again."""
         state = self.state
         if state.hlc is Hlc.LINKED:
-            self._end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.OTHER)
-            self._cut()
+            self.record.end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.OTHER)
+            self.record.cut()
             state.power_wanted = False
             state.hlc = Hlc.SOUGHT
             state.ev_mac = None
@@ -392,7 +265,7 @@ class Session:
             state.hlc = Hlc.NONE
 
     def _step(self, step: Step, seconds: float, *, retry: bool) -> None:
-        self.state.pilot_step = PilotStep(step, self._now + seconds, retry)
+        self.state.pilot_step = PilotStep(step, self.record.now + seconds, retry)
 
     def _end_step(self) -> Iterable[Effect]:
         """A run that goes on meanwhile is not disturbed: LinkReady ends the step."""
@@ -419,7 +292,7 @@ class Session:
         state = self.state
         token = ocpp.IdToken(fact.contract.emaid, "eMAID")
         accepted = state.authorized and state.token is not None
-        if state.ending is not None or (accepted and (state.token == token or not self._by_contract())):
+        if state.ending is not None or (accepted and (state.token == token or not self.record.by_contract())):
             return ()
         return self._ask(token, fact.contract)
 
@@ -450,15 +323,15 @@ class Session:
             yield from self._leave_link()  # A modem without an ISO 15118 stack: the pilot alone carries the session.
             return
         if fact.reason is secc.EndReason.TERMINATED:
-            self._end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
+            self.record.end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
         else:
-            self._end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.OTHER)
-        self._cut()
+            self.record.end_with(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.OTHER)
+        self.record.cut()
         if state.ending or fact.reason in (secc.EndReason.TERMINATED, secc.EndReason.REFUSED):
             state.spent = state.plugged
             yield from self._leave_link()
         if not state.authorized:
-            self._forget_token()
+            self.record.forget_token()
 
     def _leave_link(self) -> Iterable[Effect]:
         if self.state.hlc is Hlc.LINKED:
@@ -485,7 +358,7 @@ class Session:
         elif fact.token.kind == "eMAID":
             state.authorization = _refusal(fact.answer)
         else:
-            self._forget_token()
+            self.record.forget_token()
 
     def _rival_answered(self, token: ocpp.IdToken, answer: ocpp.AuthorizeAnswer) -> None:
         """Another token ends a transaction when its group is the transaction's (C09), or the master pass (C16)."""
@@ -494,9 +367,9 @@ class Session:
         if answer.status is not ocpp.AuthorizationStatus.ACCEPTED or answer.group_id is None:
             return
         if self._is_master(answer):
-            self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, token)
+            self.record.end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, token)
         elif answer.group_id == state.group_id:
-            self._end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, token)
+            self.record.end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, token)
 
     def _is_master(self, answer: ocpp.AuthorizeAnswer) -> bool:
         """C16: a master pass starts nothing."""
@@ -521,13 +394,13 @@ class Session:
         if state.plugged and state.hlc is Hlc.SOUGHT and not state.slac_begun and state.pilot_step is None:
             self._step(Step.ERROR, T_STEP_EF_S, retry=False)  # Paid for, and nobody spoke: no more talk.
         if not state.plugged:
-            state.token_deadline_s = self._now + state.rules.ev_connection_timeout_s
+            state.token_deadline_s = self.record.now + state.rules.ev_connection_timeout_s
         if state.transaction_open:
             yield effects.UpdateTransaction(trigger, state.charging_state, token, state.remote_start_id)
 
     def _remote_stop(self, fact: ocpp.RemoteStop) -> None:
         if fact.transaction_id == self.state.transaction_id:
-            self._end_with(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
+            self.record.end_with(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
 
     def _token_deauthorized(self, fact: ocpp.TokenDeauthorized) -> None:
         if fact.transaction_id != self.state.transaction_id:
@@ -535,14 +408,14 @@ class Session:
         if fact.suspend:
             self.state.suspended = True
         else:
-            self._end_with(TriggerReason.DEAUTHORIZED, StoppedReason.DEAUTHORIZED)
+            self.record.end_with(TriggerReason.DEAUTHORIZED, StoppedReason.DEAUTHORIZED)
 
     def _transaction_rules(self, fact: ocpp.TransactionRules) -> None:
         self.state.rules = fact
 
     def _reset_requested(self, fact: ocpp.ResetRequested) -> None:
         if fact.immediate:
-            self._end_with(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET)
+            self.record.end_with(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET)
 
     def _availability_changed(self, fact: ocpp.AvailabilityChanged) -> None:
         """OCPP lets a running transaction end first."""

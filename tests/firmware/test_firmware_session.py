@@ -9,7 +9,8 @@ import pytest
 from firmware import effects as e
 from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
 from firmware.limits import Limits
-from firmware.session import CONTACTOR_S, READY_S, STOP_PATIENCE_S, T_STEP_EF_S, T_STEP_X1_S, Session
+from firmware.record import CONTACTOR_S, STOP_PATIENCE_S
+from firmware.session import READY_S, T_STEP_EF_S, T_STEP_X1_S, Session
 from firmware.state import DEFAULT_RULES, Hlc
 from hal import ports as hal
 from hal.quantities import EvseId, MeterReading
