@@ -26,6 +26,7 @@ from certs.errors import CertsError
 from certs.tls.loop import LoopThread
 from firmware import observers
 from firmware.board_keeper import open_board
+from firmware.boards import Boards
 from firmware.certificate_watch import CertificateWatch, tell_tpm
 from firmware.certificates import StationCertificates, subjects
 from firmware.config import Config, ConfigError, load
@@ -48,17 +49,28 @@ from firmware.session import Session
 from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
 from firmware.visits import Visits
-from hal.board import McuBoard
+from hal.drivers import DriverError
 from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
+from hal.ports import BoardSupport
 from hal.quantities import EvseId
 from ocpp_client.config import OcppConfig
 from ocpp_client.ports import JournalError, ResetRequested
 from ocpp_client.station import OcppStation
 from secc.ports import PausedSession
 from secc.server import SeccServer
+from secc.v2g.din.wire import DIN_70121
+from secc.v2g.iso2.wire import ISO_15118_2
+from secc.v2g.protocol import Protocol
+from secc.v2g.protocols import ISO_15118_20
 
 log = logging.getLogger("evsed")
+
+PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
+    "din-70121": (DIN_70121,),
+    "iso15118-2": (ISO_15118_2,),
+    "iso15118-20": ISO_15118_20,
+}
 
 SHUTDOWN_S = 15.0
 """How long running transactions may take to end before the daemon goes."""
@@ -95,11 +107,13 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         credentials.now = station.clock.now
         certificates.use_tls = station.use_tls
         operator = OperatorSide(csms, station, journal, lambda evse: _from_thread(main, evses[evse].report))
+        boards = Boards()
         for settings in config.evse:
             evse = Evse(settings, partial(_session, config, settings), operator, watchers, time.monotonic)
             evses[evse.number] = evse
             paused = await _on(csms, kept_pause(journal, evse.number))
-            await _start_evse(evse, settings, credentials, paused, stack)
+            board = boards.make(settings, evse.report, evse.alive)
+            await _start_evse(evse, board, settings, credentials, paused, stack)
         dispatcher.share(None)
 
         await _on(csms, station.start())
@@ -131,7 +145,12 @@ def _watch_certificates(
 
 
 async def _start_evse(
-    evse: Evse, settings: EvseSettings, credentials: Credentials, paused: PausedSession | None, stack: AsyncExitStack
+    evse: Evse,
+    board: BoardSupport,
+    settings: EvseSettings,
+    credentials: Credentials,
+    paused: PausedSession | None,
+    stack: AsyncExitStack,
 ) -> None:
     """The vehicle side first, the board last: a vehicle that is there already finds all of it."""
     if settings.plc_interface:
@@ -147,7 +166,6 @@ async def _start_evse(
         await plc.open()
         stack.push_async_callback(plc.close)
         evse.plc = plc
-    board = McuBoard(settings.device, evse.number, evse.report, alive=evse.alive)
     stack.push_async_callback(board.close)
     evse.board = board
     for work in (supervise(evse, time.monotonic), open_board(evse, board, settings.max_current_a)):
@@ -170,6 +188,7 @@ async def _start_secc(
         report=_from_thread(main, evse.report),
         wall_clock=lambda: datetime.now(UTC),
         paused=paused,
+        protocols=[protocol for name in settings.protocols for protocol in PROTOCOLS[name]],
     )
     await _on(loop, server.start())
     stack.push_async_callback(lambda: _on(loop, server.stop()))
@@ -334,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         asyncio.run(_run_until_signal(config))
-    except (CertsError, ConfigError, JournalError) as error:
+    except (CertsError, ConfigError, DriverError, JournalError) as error:
         log.error("evsed cannot run: %s", error)
         return 1
     return 0

@@ -93,12 +93,31 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """A Modbus meter in place of the board's own; by `host` over TCP, else on the serial line `device`."""
+
+    model: str
+    unit: int = 1
+    host: str = ""
+    port: int = 502
+    device: str = ""
+    baudrate: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     id: int
     evse_id: str
     """By ISO 15118-2 Annex H, as in DE*EVS*E0001."""
     device: str
     """The serial line to the safety MCU."""
+    driver: str = "evse_mcu"
+    """The board's driver: evse_mcu, chargebyte, or a manufacturer's (docs/porting.md)."""
+    options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    """The driver's own."""
+    meter: Meter | None = None
     plc_interface: str = ""
     """The Green PHY modem's network interface; empty for an EVSE without high-level communication."""
     max_current_a: float = 32.0
@@ -119,6 +138,8 @@ class Evse:
     allow_plain_tcp: bool = False
     """Whether a vehicle that asks for no TLS is served (never with a contract)."""
     request_metering_receipt: bool = True
+    protocols: tuple[Literal["din-70121", "iso15118-2", "iso15118-20"], ...] = ("iso15118-2",)
+    """What is offered to a vehicle; its own priorities decide. iso15118-20 needs a secc-20 certificate chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,17 +237,26 @@ class _Reader:
         origin = typing.get_origin(hint)
         if dataclasses.is_dataclass(hint):
             return self.table(typing.cast(type, hint), raw, where)
+        if origin is dict:
+            return self._options(raw, where)
         if origin is tuple:
             return self._array(typing.get_args(hint)[0], raw, where)
         if origin is Literal:
             return self._choice(typing.get_args(hint), raw, where)
         if origin in (typing.Union, types.UnionType):
             hint = next(arg for arg in typing.get_args(hint) if arg is not types.NoneType)
+            return self._value(hint, raw, where)
         return self._scalar(hint, raw, where)
+
+    def _options(self, raw: object, where: str) -> dict[str, object]:
+        """A table whose keys another part knows: here only plain values are asked for."""
+        if not isinstance(raw, dict) or not all(isinstance(value, str | int | float | bool) for value in raw.values()):
+            raise self._error(where, "must be a table of plain values")
+        return raw
 
     def _array(self, item: type, raw: object, where: str) -> tuple[object, ...]:
         if not isinstance(raw, list) or not raw:
-            raise self._error(where, f"at least one [[{where}]] table is needed")
+            raise self._error(where, f"needs at least one: a [[{where}]] table, or an entry of a list")
         return tuple(self._value(item, entry, f"{where}[{index}]") for index, entry in enumerate(raw))
 
     def _choice(self, choices: tuple[object, ...], raw: object, where: str) -> object:

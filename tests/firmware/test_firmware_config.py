@@ -71,8 +71,28 @@ def test_a_mistake_is_named_with_its_line(old: str, new: str, message: str) -> N
 def test_no_evse_is_a_mistake() -> None:
     with pytest.raises(ConfigError, match="missing"):
         read(GOOD.split("[[evse]]", maxsplit=1)[0])
-    with pytest.raises(ConfigError, match="at least one"):
+    with pytest.raises(ConfigError, match="needs at least one"):
         read("evse = []\n" + GOOD.split("[[evse]]", maxsplit=1)[0])
+
+
+def test_a_driver_with_its_options_a_meter_and_protocols() -> None:
+    more = """
+driver = "chargebyte"
+protocols = ["iso15118-20", "iso15118-2"]
+options = { reset_line = "/run/reset" }
+meter = { model = "eastron-sdm630", host = "10.0.0.5", unit = 3 }
+"""
+    evse = read(GOOD + more).evse[0]
+    assert evse.options == {"reset_line": "/run/reset"}
+    assert evse.meter is not None
+    assert (evse.meter.host, evse.meter.port, evse.meter.unit) == ("10.0.0.5", 502, 3)
+    assert evse.protocols == ("iso15118-20", "iso15118-2")
+    with pytest.raises(ConfigError, match="must be a table of plain values"):
+        read(GOOD + "options = { a = [1] }")
+    with pytest.raises(ConfigError, match="must be one of din-70121"):
+        read(GOOD + 'protocols = ["iso15118-3"]')
+    with pytest.raises(ConfigError, match=r"evse\[0\]\.meter\.modell: unknown key"):
+        read(GOOD + 'meter = { modell = "x" }')
 
 
 def test_a_table_must_be_a_table() -> None:
