@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sim.mcu.cable import Cable, CableError, Levels
-from tests.conformance.mcu_peer import Peer, start_peer
+from tests.conformance.mcu_peer import Peer, ended, start_peer
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_a_board_that_goes_is_noticed(peer: Peer) -> None:
         await waiting
     with pytest.raises(CableError):
         _ = peer.cable.levels
-    await peer.process.wait()
+    await ended(peer.process)
     assert {path.name for path in leftovers(peer.directory)} == {"trace"}
 
 
