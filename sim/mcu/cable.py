@@ -53,6 +53,10 @@ class Levels:
         return json.dumps({field.name: getattr(self, field.name) for field in fields(self)}).encode() + b"\n"
 
 
+CLOSE_S = 1.0
+"""How long a board may take to hear the rest."""
+
+
 class Cable:
     """The vehicle's end. All sending methods return once the line has taken the words."""
 
@@ -109,6 +113,10 @@ class Cable:
         return self.levels
 
     async def close(self) -> None:
+        """Once the board has heard all: a socket closed with answers unread takes the last words with it."""
+        with contextlib.suppress(OSError):
+            self._writer.write_eof()
+            await asyncio.wait({self._listening}, timeout=CLOSE_S)
         self._listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._listening

@@ -101,3 +101,17 @@ async def test_nobody_there(tmp_path: Path) -> None:
 def test_what_are_no_levels(line: bytes) -> None:
     with pytest.raises(CableError):
         Levels.from_line(line)
+
+
+async def test_the_last_word_is_heard(peer: Peer) -> None:
+    """A vehicle that unplugs and is gone at once is unplugged, however many levels it left unread."""
+    for _ in range(20):
+        async with await Cable.connect(peer.directory / "cable") as cable:
+            await cable.set_cp("B")
+            await cable.set_cp("A")
+        assert cps(peer)[-1] == "A"
+
+
+def cps(peer: Peer) -> list[str]:
+    lines = map(json.loads, (peer.directory / "trace").read_text().splitlines())
+    return [line["value"] for line in lines if line["event"] == "cp"]
