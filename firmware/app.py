@@ -178,10 +178,11 @@ async def _start_secc(
 ) -> SeccSide:
     main = asyncio.get_running_loop()
     loop = stack.enter_context(LoopThread(f"secc-{settings.id}"))
+    tls = credentials.vehicle_tls(loop)
     server = SeccServer(
         evse.number,
         settings.plc_interface,
-        tls=credentials.vehicle_tls(loop),
+        tls=tls,
         allow_plain_tcp=settings.allow_plain_tcp,
         view=lambda: evse.view,
         certificates=ContractCertificates(credentials.contract_roots),
@@ -192,7 +193,7 @@ async def _start_secc(
     )
     await _on(loop, server.start())
     stack.push_async_callback(lambda: _on(loop, server.stop()))
-    return SeccSide(loop, server)
+    return SeccSide(loop, server, tls)
 
 
 def _from_thread(main: asyncio.AbstractEventLoop, take: Callable[[T], None]) -> Callable[[T], None]:

@@ -3,6 +3,7 @@
 Every method may be called from the main loop and returns at once. What comes of a call comes back as a fact.
 """
 
+from pathlib import Path
 from typing import Protocol
 
 from hal.ports import BoardFault
@@ -30,6 +31,10 @@ class SeccControl(Protocol):
 
     def view_changed(self) -> None:
         """A request that waits for the station may look again."""
+        ...
+
+    async def log_keys(self, file: Path, duration_s: float) -> None:
+        """Write TLS session secrets for a technician. Raises TlsUnavailable, OSError, TimeoutError."""
         ...
 
 

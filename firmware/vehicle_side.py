@@ -1,14 +1,17 @@
 """One EVSE's SECC on a loop of its own, and its certificate questions answered by `certs`."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from cryptography import x509
 
 from certs import contract as contracts
 from certs.contract import ContractRefusal
 from certs.tls.loop import LoopThread
+from firmware.vehicle_tls import VehicleTls
 from secc.ports import Contract, ContractFault, OcspHashData
 from secc.server import SeccServer
 
@@ -16,9 +19,10 @@ from secc.server import SeccServer
 class SeccSide:
     """Implements `firmware.ports.SeccControl`."""
 
-    def __init__(self, loop: LoopThread, server: SeccServer) -> None:
+    def __init__(self, loop: LoopThread, server: SeccServer, tls: VehicleTls) -> None:
         self._loop = loop
         self._server = server
+        self._tls = tls
 
     def open(self, ev_mac: bytes) -> None:
         self._loop.call(partial(self._server.link_ready, ev_mac.hex(":")))
@@ -28,6 +32,9 @@ class SeccSide:
 
     def view_changed(self) -> None:
         self._loop.call(self._server.view_changed)
+
+    async def log_keys(self, file: Path, duration_s: float) -> None:
+        await asyncio.to_thread(self._tls.log_keys, file, duration_s)
 
 
 class ContractCertificates:

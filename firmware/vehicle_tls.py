@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from certs.tls.identity import Identity
@@ -59,6 +60,22 @@ class VehicleTls:
             self.show(shown)
 
         self._submit(show()).result(PRESENT_TIMEOUT_S)
+
+    def log_keys(self, file: Path, duration_s: float) -> None:
+        """Let a technician read this EVSE's TLS for a while; only the daemon's user may read `file`. Blocks.
+
+        Raises TlsUnavailable, OSError, TimeoutError.
+        """
+
+        context = self._context
+        if context is None:
+            raise TlsUnavailable("no SECC certificate whose key is in reach")
+        file.touch(mode=0o600)
+
+        async def log() -> None:
+            context.log_keys(file, duration_s)
+
+        self._submit(log()).result(PRESENT_TIMEOUT_S)
 
     def show(self, shown: Shown) -> None:
         """From the next handshake on; other roots, or the first of -20, from the next vehicle on. Raises CertsError."""

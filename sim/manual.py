@@ -114,6 +114,7 @@ IDLE = (
     "logs level hal.plc INFO --for 60",
     "logs level",
     "v2g decode 80400040",
+    "v2g keylog --evse 1 --seconds 5",
 )
 CHARGING = ("status", "why", "top --count 2 --every 0.3", "ocpp status")
 AFTER = ("slac last", "session list", "session show 1", "events --since 1m --source plc", "logs audit")

@@ -1,4 +1,4 @@
-"""`evse v2g`: V2G messages as octets and as JSON, for captures and for building test messages.
+"""`evse v2g`: V2G messages as octets and as JSON, for captures and for building test messages; and the key log.
 
 In the JSON both hexBinary and base64Binary values are hexadecimal.
 """
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from firmware.cli import out
+from firmware.cli.client import add_common, ask
 from secc.exi import ExiEncodeError, ExiError, Namespace, Reason, decode, encode
 from secc.exi.binaries import convert
 from secc.exi.codec import positions
@@ -43,6 +45,10 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     decoding.add_argument("--bits", action="store_true", help="print the bit position of each element and value")
     encoding = actions.add_parser("encode", help="JSON to hexadecimal EXI octets")
     encoding.add_argument("message", metavar="JSON|FILE", help="a JSON object of one key, a file of it, or -")
+    key_log = actions.add_parser("keylog", help="let Wireshark read the TLS sessions of the next seconds")
+    key_log.add_argument("--seconds", type=int, default=120, metavar="S", help="1 to 600; 120 without it")
+    key_log.add_argument("--evse", type=int, default=1, metavar="N", help="the EVSE's number; 1 without it")
+    add_common(key_log)
     for action in (decoding, encoding):
         action.add_argument("--namespace", choices=NAMESPACES, help="the schema; without it every one is tried in turn")
         action.add_argument("--fragment", action="store_true", help="a single element, as it is encoded to be signed")
@@ -50,12 +56,23 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 
 def run(args: argparse.Namespace) -> int:
     """Prints the result. 0; 1 for a message that is none, with the reason on standard error."""
+    if args.action == "keylog":
+        return _key_log(args)
     try:
         text = _decoded(args) if args.action == "decode" else _encoded(args)
     except (ExiError, OSError, ValueError) as error:
         print(f"evse v2g {args.action}: {error}", file=sys.stderr)
         return 1
     print(text)
+    return 0
+
+
+def _key_log(args: argparse.Namespace) -> int:
+    told = ask(args, "V2g.KeyLog", evse=args.evse, for_s=args.seconds)
+    if args.json:
+        out.as_json(told)
+    else:
+        print(f"EVSE {told['evse']}: TLS secrets go to {told['file']} for {told['for_s']} s. Delete it after use.")
     return 0
 
 

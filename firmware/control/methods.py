@@ -31,6 +31,7 @@ from hal.plc.link import GreenPhyLink
 from hal.ports import Contactor
 from hal.quantities import EvseId
 from ocpp_client.ports import JournalError
+from secc.ports import TlsUnavailable
 
 PROTOCOL = 1
 """Counts up when a method or a field goes or changes its meaning; new ones may come at any time."""
@@ -246,6 +247,19 @@ def _modems(station: Station, number: int | None) -> dict[int, GreenPhyLink]:
     return found
 
 
+async def _key_log(call: Call, evse: int, for_s: int) -> object:
+    """Whoever has the file can read these sessions: so it is short, audited, and the daemon's user's alone."""
+    one = _evse(call.station, evse)
+    file = call.station.config.station.state_dir / f"tls-keys-evse{evse}.log"
+    if one.secc is None:
+        raise RpcError(Code.UNAVAILABLE, f"EVSE {evse} has no ISO 15118")
+    try:
+        await one.secc.log_keys(file, for_s)
+    except (TlsUnavailable, OSError) as error:
+        raise RpcError(Code.UNAVAILABLE, f"no key log: {error}") from error
+    return {"evse": evse, "file": str(file), "for_s": for_s}
+
+
 async def _ocpp(call: Call) -> object:
     return {**await _csms(call.station), "counts": await call.station.csms.counts()}
 
@@ -374,6 +388,12 @@ METHODS: dict[str, Method] = {
             "for_s": Param(int, 0, high=86400, says="0: until the daemon ends"),
         },
         "change a log level, for a while or until the daemon ends",
+    ),
+    "V2g.KeyLog": Method(
+        _TECHNICIAN,
+        _key_log,
+        {"evse": _ONE, "for_s": Param(int, required=True, low=1, high=600)},
+        "write the secrets of TLS sessions to a file, for a while, so that Wireshark can read them",
     ),
     "Audit.Show": Method(_SERVICE, _audit, {"limit": Param(int, 50, low=1, high=500)}, "the latest calls and refusals"),
 }

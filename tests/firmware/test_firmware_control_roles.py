@@ -22,7 +22,7 @@ UID = 61001
 PYTHON = Path(sys.executable).resolve()
 """Outside any virtual environment, whose directory may be closed to other users."""
 FREE = {"Control.WhoAmI"}
-TECHNICIAN = {"Log.SetLevel"}
+TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog"}
 SERVICE = {"Audit.Show"}
 
 CALL_ALL = """
