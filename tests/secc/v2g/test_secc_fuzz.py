@@ -29,6 +29,7 @@ from tests.secc.support import (
     power,
     signature_of,
 )
+from tests.secc.v2g.fuzzing import mutated
 from tests.secc.v2g.test_secc_refusals import GOOD, REACH
 
 MESSAGES = [message(name, elements, SESSION_ID) for name, elements in GOOD.items()]
@@ -53,22 +54,6 @@ def assert_sound(talk: Talk) -> None:
     if ends:
         assert talk.facts[-1] is ends[0]
         assert not wanted or wanted[-1] is False
-
-
-def mutated(octets: bytes, chance: random.Random) -> bytes:
-    changed = bytearray(octets)
-    for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
-        kind = chance.randrange(4)
-        at = chance.randrange(len(changed)) if changed else 0
-        if kind == 0 and changed:
-            changed[at] ^= 1 << chance.randrange(8)
-        elif kind == 1 and changed:
-            changed[at] = chance.randrange(256)
-        elif kind == 2:
-            del changed[at : at + chance.randrange(1, 8)]
-        else:
-            changed[at:at] = chance.randbytes(chance.randrange(1, 8))
-    return bytes(changed)
 
 
 @pytest.mark.parametrize("state", REACH, ids=lambda state: state.value)
