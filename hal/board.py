@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
+from hal.diagnostics import BoardDiagnostics, Measurements, SelfTest, Verdict
 from hal.mcu.link import McuLink
 from hal.mcu.payloads import Ack, AckResult, CommandCode
+from hal.mcu.translate import measurements_from
 from hal.mcu.wire import McuWire
 from hal.ports import BoardUnavailable, Report
 from hal.quantities import EvseId
@@ -16,6 +18,15 @@ from hal.serial_board import SerialBoard, utc_now
 
 COMMAND_TIMEOUT_S = 0.5
 COMMAND_TRIES = 3
+TEST_TIMEOUT_S = 3.0
+
+_CODES = {SelfTest.RCD: CommandCode.RCD_TEST}
+_VERDICTS = {
+    AckResult.DONE: Verdict.PASSED,
+    AckResult.UNSUPPORTED: Verdict.UNSUPPORTED,
+    AckResult.REFUSED: Verdict.REFUSED,
+    AckResult.FAILED: Verdict.FAILED,
+}
 
 
 class McuBoard(SerialBoard):
@@ -38,16 +49,34 @@ class McuBoard(SerialBoard):
     ) -> None:
         self._link = McuLink(channel, int.from_bytes(os.urandom(4)), alive)
         self._acks: dict[int, asyncio.Future[int]] = {}
-        super().__init__(device, evse, report, McuWire(self._link, self._acknowledged), clock=clock, wall=wall)
+        self._mcu = McuWire(self._link, self._acknowledged)
+        super().__init__(device, evse, report, self._mcu, clock=clock, wall=wall)
 
-    async def command(self, code: CommandCode) -> AckResult:
+    @property
+    def diagnostics(self) -> BoardDiagnostics:
+        return self
+
+    def measurements(self) -> Measurements:
+        self.snapshot()  # Raises for levels that are old.
+        return measurements_from(self._mcu.state, self._mcu.telemetry)
+
+    async def self_test(self, test: SelfTest) -> Verdict:
+        self.snapshot()
+        return _VERDICTS[await self.command(_CODES[test], tries=1, timeout_s=TEST_TIMEOUT_S)]
+
+    async def clear_faults(self) -> Verdict:
+        return _VERDICTS[await self.reset_faults()]
+
+    async def command(
+        self, code: CommandCode, *, tries: int = COMMAND_TRIES, timeout_s: float | None = None
+    ) -> AckResult:
         """Have the MCU do something once. Raises BoardUnavailable when no ACK comes."""
-        for _ in range(COMMAND_TRIES):
+        for _ in range(tries):
             seq = self._link.command(code)
             self._acks[seq] = asyncio.get_running_loop().create_future()
             self._flush()
             try:
-                async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                async with asyncio.timeout(COMMAND_TIMEOUT_S if timeout_s is None else timeout_s):
                     return AckResult(await self._acks[seq])
             except TimeoutError:
                 continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from hal.diagnostics import BoardDiagnostics, diagnostics_of
 from hal.ports import (
     BoardSupport,
     EvseCapabilities,
@@ -30,6 +31,11 @@ class MeteredBoard:
     def __init__(self, make_board: Callable[[Report], BoardSupport], meter: PowerMeter, report: Report) -> None:
         self._board = make_board(without_samples(report))
         self._meter = meter
+
+    @property
+    def diagnostics(self) -> BoardDiagnostics | None:
+        """The board's."""
+        return diagnostics_of(self._board)
 
     async def open(self) -> EvseCapabilities:
         """Board first: without a meter the board answers all the same, and the meter's fault is reported."""

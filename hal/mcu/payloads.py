@@ -73,6 +73,7 @@ class BoardFlag(IntFlag):
     LOCK = 1
     VENTILATION = 2
     READER = 4
+    RCD_TEST = 8
 
 
 class CommandCode(IntEnum):
@@ -86,6 +87,7 @@ class AckResult(IntEnum):
     DONE = 0
     UNSUPPORTED = 1
     REFUSED = 2
+    FAILED = 3
 
 
 class TokenKind(IntEnum):

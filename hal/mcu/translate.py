@@ -1,5 +1,6 @@
 """Between the wire's integers and the board floor's own words."""
 
+from hal.diagnostics import Measurements
 from hal.levels import BoardLevels, Setpoints
 from hal.mcu.faults import from_bits
 from hal.mcu.payloads import BoardFlag, Control, ControlFlag, HelloAck, State, StateFlag, Telemetry, Token, WireCpMode
@@ -66,6 +67,17 @@ def sample_from(telemetry: Telemetry) -> WireSample:
         current_a=(i1, i2, i3),
         voltage_v=(u1, u2, u3),
         age_s=telemetry.sample_age_ms / 1000,
+    )
+
+
+def measurements_from(state: State | None, telemetry: Telemetry | None) -> Measurements:
+    return Measurements(
+        cp_high_v=state.cp_high_cv / 100 if state else None,
+        cp_low_v=state.cp_low_cv / 100 if state else None,
+        pp_ampacity_a=float(state.pp_ampacity_a) or None if state else None,
+        board_temp_c=telemetry.board_temp_dc / 10 if telemetry else None,
+        plug_temp_c=telemetry.plug_temp_dc / 10 if telemetry else None,
+        contactor_ms=float(state.contactor_ms) if state else None,
     )
 
 

@@ -23,6 +23,9 @@ class McuWire:
         self._link = link
         self._acknowledged = acknowledged
         self._phases = 1
+        self.state: State | None = None
+        """The latest of this conversation; so is `telemetry`."""
+        self.telemetry: Telemetry | None = None
 
     @property
     def is_up(self) -> bool:
@@ -62,8 +65,10 @@ class McuWire:
     def _translated(self, event: LinkEvent, now: float) -> list[WireEvent]:
         match event:
             case State():
+                self.state = event
                 return [levels_from(event)]
             case Telemetry():
+                self.telemetry = event
                 return [sample_from(event)]
             case Token():
                 return [token_from(event, now)]
@@ -71,6 +76,7 @@ class McuWire:
                 self._phases = event.board.phases
                 return [WireUp(capabilities_from(event.board), event.same_boot)]
             case LinkDown():
+                self.state = self.telemetry = None
                 return [WireDown(event.reason)]
             case BoardLog():
                 return [WireLog(_LOG_LEVELS.get(event.level, logging.DEBUG), event.text)]

@@ -41,6 +41,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--max-current-a", type=float, default=32.0)
     parser.add_argument("--energy-wh", type=float, default=0.0, help="what the meter shows at start")
     parser.add_argument("--no-lock", dest="has_lock", action="store_false", help="a tethered cable")
+    parser.add_argument("--no-rcd-test", dest="has_rcd_test", action="store_false", help="no self-test of the RCD")
     parser.add_argument("--ventilation", dest="has_ventilation", action="store_true")
     parser.add_argument("--pp-ampacity-a", type=int, default=32)
     parser.add_argument("--telemetry-s", type=float, default=1.0)

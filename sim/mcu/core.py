@@ -19,6 +19,9 @@ C1_LIMIT_S = 6.0
 OVER_CURRENT_S = 6.0
 FAULT_OVER_CURRENT = 1 << 3
 FAULT_CONTACTOR = 1 << 10
+FAULT_RESIDUAL_CURRENT = 1 << 16
+RCD_TRIP_S = 0.3
+RCD_RELEASE_S = 2.0
 WARNINGS = 1 << 2 | 1 << 11 | 1 << 18
 """High temperature, cable over-temperature (derate), vendor warning: charging goes on."""
 
@@ -50,6 +53,9 @@ class SafetyCore:
     injected: int = 0
     """Fault bits of the board's own sensors."""
     contactor_ms: int = 0
+    rcd_testing: bool = False
+    rcd_result: bool | None = None
+    """Of the test that ended with the last `tick`."""
     _allow: bool = False
     _lock_wanted: bool = False
     _wanted: tuple[WireCpMode, int] = (WireCpMode.F, 0)
@@ -65,6 +71,8 @@ class SafetyCore:
     _over_at_s: float = _NEVER
     _current_a: float = 0.0
     _latched: int = 0
+    _rcd_seen: bool = False
+    _rcd_until_s: float = _NEVER
 
     def __post_init__(self) -> None:
         self._coil_at_s = self.booted_s
@@ -128,7 +136,21 @@ class SafetyCore:
         self.contactor = WireContactor.CLOSED if self._feedback else WireContactor.OPEN
         return True
 
+    @property
+    def rcd_test(self) -> bool:
+        """Whether the sensor's test input is to be driven."""
+        return self.rcd_testing and not self._rcd_seen
+
+    def begin_rcd_test(self, now: float) -> bool:
+        """False where it may not be: power, or a residual current that is real. One that runs goes on."""
+        if self._allow or self.coil or self._feedback or self.faults & FAULT_RESIDUAL_CURRENT:
+            return False
+        if not self.rcd_testing:
+            self.rcd_testing, self._rcd_seen, self._rcd_until_s = True, False, now + RCD_TRIP_S
+        return True
+
     def tick(self, now: float) -> None:
+        self._watch_rcd_test(now)
         self._filter_cp(now)
         if not self.tripped and now >= self._control_at_s + self._timeout_s and self._control_at_s != -_NEVER:
             self.tripped, self.armed, self._allow = True, False, False
@@ -150,6 +172,7 @@ class SafetyCore:
             self._coil_at_s + STUCK_S,
             self._c1_at_s + C1_LIMIT_S,
             self._over_at_s + OVER_CURRENT_S,
+            self._rcd_until_s,
         ]
         return min((at for at in due if at > now), default=_NEVER)
 
@@ -183,11 +206,26 @@ class SafetyCore:
         else:
             self._c1_at_s = _NEVER
 
+    def _watch_rcd_test(self, now: float) -> None:
+        """The sensor must trip while the test current flows, and let go when it does not."""
+        self.rcd_result = None
+        if not self.rcd_testing:
+            return
+        trips = bool(self.injected & FAULT_RESIDUAL_CURRENT)
+        if trips and not self._rcd_seen:
+            self._rcd_seen, self._rcd_until_s = True, now + RCD_RELEASE_S
+        if (self._rcd_seen and not trips) or now >= self._rcd_until_s:
+            self.rcd_result = self._rcd_seen and not trips
+            self.rcd_testing, self._rcd_until_s = False, _NEVER
+        else:
+            self.injected &= ~FAULT_RESIDUAL_CURRENT  # Its word is no fault meanwhile.
+
     def _drive_coil(self, now: float) -> None:
         may_stay = (
             self._allow
             and self.armed
             and not self.tripped
+            and not self.rcd_testing
             and self.cp in _POWERED
             and not self.faults & ~WARNINGS
             and now < self._c1_at_s + C1_LIMIT_S

@@ -42,6 +42,7 @@ class BoardType:
     max_current_a: float = 32.0
     has_lock: bool = True
     has_ventilation: bool = False
+    has_rcd_test: bool = True
     pp_ampacity_a: int = 32
     telemetry_s: float = 1.0
     model: str = "sim-mcu"
@@ -74,6 +75,17 @@ class Outputs:
     tripped: bool
     faults: int
     reboot: bool = False
+    rcd_test: bool = False
+
+
+def high_cv(cp: WireCp, mode: WireCpMode) -> int:
+    """The pilot's upper level, 0.01 V."""
+    return {WireCpMode.E: 0, WireCpMode.F: -1200}.get(mode, _HIGH_CV.get(cp, 0))
+
+
+def low_cv(cp: WireCp, mode: WireCpMode) -> int:
+    """The lower one: a steady pilot has but one level."""
+    return -1200 if mode is WireCpMode.X2 else high_cv(cp, mode)
 
 
 class Firmware(Protocol):
@@ -98,6 +110,7 @@ class PythonFirmware:
         self._out = bytearray()
         self._seq = 0
         self._reboot = False
+        self._rcd_seq = 0
         self._token: Token | None = None
         self._token_until_s = 0.0
         self._token_number = 0
@@ -122,6 +135,8 @@ class PythonFirmware:
         core.injected = inputs.faults
         was_tripped = core.tripped
         core.tick(now)
+        if core.rcd_result is not None:
+            self._send(Ack(self._rcd_seq, AckResult.DONE if core.rcd_result else AckResult.FAILED))
         if core.tripped and not was_tripped:
             self._send(Log(4, "host silent: contactor open, pilot F"))
         self._state(inputs, now)
@@ -129,7 +144,15 @@ class PythonFirmware:
             self._next_telemetry_s = now + self._board.telemetry_s
             self._send(_telemetry(inputs))
         return Outputs(
-            core.coil, core.lock, core.cp_mode, core.duty_centi, core.allowed, core.tripped, core.faults, self._reboot
+            core.coil,
+            core.lock,
+            core.cp_mode,
+            core.duty_centi,
+            core.allowed,
+            core.tripped,
+            core.faults,
+            self._reboot,
+            core.rcd_test,
         )
 
     def transmit(self) -> bytes:
@@ -149,6 +172,10 @@ class PythonFirmware:
                 self._core.control(control, now)
                 if self._token and control.token_seen == self._token.number:
                     self._token = None
+            case Command(CommandCode.RCD_TEST) if self._board.has_rcd_test:
+                self._rcd_seq = frame.seq
+                if not self._core.begin_rcd_test(now):
+                    self._send(Ack(frame.seq, AckResult.REFUSED))
             case Command(code):
                 self._send(Ack(frame.seq, self._do(code)))
 
@@ -165,6 +192,7 @@ class PythonFirmware:
         flags = BoardFlag.READER
         flags |= BoardFlag.LOCK if board.has_lock else BoardFlag(0)
         flags |= BoardFlag.VENTILATION if board.has_ventilation else BoardFlag(0)
+        flags |= BoardFlag.RCD_TEST if board.has_rcd_test else BoardFlag(0)
         return HelloAck(
             nonce=nonce,
             boot_id=self._boot_id,
@@ -187,8 +215,8 @@ class PythonFirmware:
             contactor=core.contactor,
             pp_ampacity_a=self._board.pp_ampacity_a,
             faults=core.faults,
-            cp_high_cv=_HIGH_CV.get(core.cp, 0),
-            cp_low_cv=-1200 if core.cp_mode in (WireCpMode.X2, WireCpMode.F) else 0,
+            cp_high_cv=high_cv(core.cp, core.cp_mode),
+            cp_low_cv=low_cv(core.cp, core.cp_mode),
             unplug_count=core.unplug_count,
             contactor_ms=core.contactor_ms,
             control_age_ms=0,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 CLOSE_DELAY_S = 0.02
 OPEN_DELAY_S = 0.015
 LOCK_DELAY_S = 0.05
+RCD_DELAY_S = 0.03
 
 _NEVER = float("inf")
 
@@ -48,6 +49,8 @@ class Plant:
     def __init__(self, voltage_v: float, now: float, energy_wh: float = 0.0) -> None:
         self.contactor = Actuator(CLOSE_DELAY_S, OPEN_DELAY_S)
         self.lock = Actuator(LOCK_DELAY_S, LOCK_DELAY_S)
+        self.rcd = Actuator(RCD_DELAY_S, RCD_DELAY_S)
+        """The residual current sensor under its test current."""
         self.voltage_v = (voltage_v, voltage_v, voltage_v)
         self.energy_wh = energy_wh
         self._draw_a = (0.0, 0.0, 0.0)
@@ -65,17 +68,19 @@ class Plant:
         self._integrate(now)
         self._draw_a = current_a
 
-    def drive(self, coil: bool, lock: bool, now: float) -> None:
+    def drive(self, coil: bool, lock: bool, now: float, rcd_test: bool = False) -> None:
         self.contactor.drive(coil, now)
         self.lock.drive(lock, now)
+        self.rcd.drive(rcd_test, now)
 
     def tick(self, now: float) -> None:
         self._integrate(now)
         self.contactor.tick(now)
         self.lock.tick(now)
+        self.rcd.tick(now)
 
     def deadline(self) -> float:
-        return min(self.contactor.deadline(), self.lock.deadline())
+        return min(self.contactor.deadline(), self.lock.deadline(), self.rcd.deadline())
 
     def _integrate(self, now: float) -> None:
         self.energy_wh += self.power_w * (now - self._integrated_s) / 3600

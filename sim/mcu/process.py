@@ -93,14 +93,14 @@ class SimulatedBoard:
             voltage_v=plant.voltage_v,
             power_w=plant.power_w,
             energy_wh=plant.energy_wh,
-            faults=self._faults,
+            faults=self._faults | (to_bits([Fault.RESIDUAL_CURRENT]) if plant.rcd.position else 0),
         )
 
     def _step(self) -> None:
         now = time.monotonic()
         self._plant.tick(now)
         self._out = self._firmware.step(self._inputs(), now)
-        self._plant.drive(self._out.coil, self._out.lock, now)
+        self._plant.drive(self._out.coil, self._out.lock, now, self._out.rcd_test)
         sent = self._firmware.transmit()
         if not self._silent and not self._held:
             self._line.write(sent)
@@ -170,6 +170,10 @@ class SimulatedBoard:
                 contactor.stuck_off = active
             case "lock_jam":
                 lock.stuck_on = lock.stuck_off = active
+            case "rcd_dead":
+                self._plant.rcd.stuck_off = active
+            case "rcd_stuck":
+                self._plant.rcd.stuck_on = active
             case "silence":
                 self._silent = active
             case "reset":

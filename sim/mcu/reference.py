@@ -5,11 +5,10 @@ import random
 import time
 from pathlib import Path
 
-from hal.mcu.payloads import TokenKind, WireCp, WireCpMode
-from sim.mcu.firmware import BoardType, Inputs, Outputs
+from hal.mcu.payloads import TokenKind, WireCpMode
+from sim.mcu.firmware import BoardType, Inputs, Outputs, high_cv, low_cv
 
 STEP_S = 0.005
-_HIGH_CV = {WireCp.A: 1200, WireCp.B: 900, WireCp.C: 600, WireCp.D: 300}
 
 
 class _Board(ctypes.Structure):
@@ -56,6 +55,7 @@ class _Outputs(ctypes.Structure):
         ("allowed", ctypes.c_uint8),
         ("tripped", ctypes.c_uint8),
         ("reboot", ctypes.c_uint8),
+        ("rcd_test", ctypes.c_uint8),
     )
 
 
@@ -70,6 +70,7 @@ class ReferenceFirmware:
         self._buffer = ctypes.create_string_buffer(1024)
         # A counter that has run before, so that it wraps within minutes rather than after 49 days.
         self._offset_ms = (1 << 32) - 60_000 - round(time.monotonic() * 1000)
+        self._mode = WireCpMode.F
         self._c.evse_mcu_init(self._mcu, ctypes.byref(_soldered(board)), self._millis(now))
 
     def receive(self, data: bytes, now: float) -> None:
@@ -80,7 +81,8 @@ class ReferenceFirmware:
 
     def step(self, inputs: Inputs, now: float) -> Outputs:
         out = _Outputs()
-        self._c.evse_mcu_step(self._mcu, ctypes.byref(_pins(inputs)), ctypes.byref(out), self._millis(now))
+        self._c.evse_mcu_step(self._mcu, ctypes.byref(_pins(inputs, self._mode)), ctypes.byref(out), self._millis(now))
+        self._mode = WireCpMode(out.cp_mode)
         return Outputs(
             coil=bool(out.coil),
             lock=bool(out.lock),
@@ -90,6 +92,7 @@ class ReferenceFirmware:
             tripped=bool(out.tripped),
             faults=out.faults,
             reboot=bool(out.reboot),
+            rcd_test=bool(out.rcd_test),
         )
 
     def transmit(self) -> bytes:
@@ -107,7 +110,7 @@ def _soldered(board: BoardType) -> _Board:
     return _Board(
         evse=board.evse,
         phases=board.phases,
-        flags=(1 if board.has_lock else 0) | (2 if board.has_ventilation else 0) | 4,
+        flags=(1 if board.has_lock else 0) | (2 if board.has_ventilation else 0) | 4 | (8 if board.has_rcd_test else 0),
         pp_ampacity_a=board.pp_ampacity_a,
         max_current_da=round(board.max_current_a * 10),
         min_current_da=60,
@@ -119,7 +122,7 @@ def _soldered(board: BoardType) -> _Board:
     )
 
 
-def _pins(inputs: Inputs) -> _Inputs:
+def _pins(inputs: Inputs, mode: WireCpMode) -> _Inputs:
     return _Inputs(
         energy_mwh=round(inputs.energy_wh * 1000),
         power_dw=round(inputs.power_w * 10),
@@ -127,8 +130,8 @@ def _pins(inputs: Inputs) -> _Inputs:
         current_ca=(ctypes.c_uint16 * 3)(*(round(value * 100) for value in inputs.current_a)),
         voltage_dv=(ctypes.c_uint16 * 3)(*(round(value * 10) for value in inputs.voltage_v)),
         sample_age_ms=0,
-        cp_high_cv=_HIGH_CV.get(inputs.cp, 0),
-        cp_low_cv=-1200,
+        cp_high_cv=high_cv(inputs.cp, mode),
+        cp_low_cv=low_cv(inputs.cp, mode),
         board_temp_dc=350,
         plug_temp_dc=280,
         cp=inputs.cp,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hal.chargebyte.board import ChargebyteBoard
+from hal.diagnostics import SelfTest, Verdict, diagnostics_of
 from hal.mcu.payloads import AckResult, CommandCode
 from hal.ports import (
     BoardFault,
@@ -511,7 +512,7 @@ async def test_a_bcb_toggle_of_200_ms_is_seen(stand: Bench) -> None:
 @boards_with(commands=True)
 async def test_commands_are_answered(stand: Bench) -> None:
     await stand.open()
-    assert await stand.mcu_board.command(CommandCode.RCD_TEST) is AckResult.UNSUPPORTED
+    assert await stand.mcu_board.command(CommandCode.LOCK_TEST) is AckResult.UNSUPPORTED
     assert await stand.mcu_board.command(CommandCode.REBOOT) is AckResult.DONE
     await stand.until(lambda: [fact.up for fact in stand.facts if isinstance(fact, BoardLink)] == [True, False, True])
 
@@ -523,3 +524,35 @@ async def test_a_command_nobody_answers(stand: Bench, monkeypatch: pytest.Monkey
     await silence(stand)
     with pytest.raises(BoardUnavailable, match="no ACK to LOCK_TEST"):
         await stand.mcu_board.command(CommandCode.LOCK_TEST)
+
+
+@boards_with(commands=True)
+async def test_the_residual_current_device_tests_itself(stand: Bench) -> None:
+    await stand.open()
+    board = diagnostics_of(stand.board)
+    assert board is not None
+    await stand.until(lambda: refused(stand) is None)
+    assert await board.self_test(SelfTest.RCD) is Verdict.PASSED
+    assert (Fault.RESIDUAL_CURRENT, True) not in faults(stand), "what the test provokes is no fault"
+    await stand.cable.fault("rcd_dead")
+    assert await board.self_test(SelfTest.RCD) is Verdict.FAILED
+    await stand.cable.fault("rcd_dead", active=False)
+    await stand.cable.fault("rcd_stuck")
+    assert await board.self_test(SelfTest.RCD) is Verdict.FAILED
+    await stand.until(lambda: (Fault.RESIDUAL_CURRENT, True) in faults(stand))
+    assert await board.self_test(SelfTest.RCD) is Verdict.REFUSED, "a residual current that is real"
+
+
+@boards_with(commands=True)
+async def test_no_residual_current_under_power(stand: Bench) -> None:
+    await stand.open()
+    await charge(stand)
+    board = diagnostics_of(stand.board)
+    assert board is not None
+    assert await board.self_test(SelfTest.RCD) is Verdict.REFUSED
+    assert stand.board.snapshot().contactor is Contactor.CLOSED
+    measured = board.measurements()
+    assert measured.cp_high_v == 6.0
+    assert measured.cp_low_v == -12.0
+    assert measured.pp_ampacity_a == 32.0
+    assert 0 < (measured.contactor_ms or 0) <= 100

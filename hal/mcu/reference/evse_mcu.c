@@ -5,8 +5,9 @@
 enum { HELLO = 0x01, CONTROL = 0x02, COMMAND = 0x03, HELLO_ACK = 0x81, STATE = 0x82, TELEMETRY = 0x83, ACK = 0x84, LOG = 0x85, TOKEN = 0x86 };
 enum { ALLOW_POWER = 1, LOCK = 2 };
 enum { POWER_PERMITTED = 1, ARMED = 2, LOCKED = 4, TRIPPED = 8 };
-enum { RESET_FAULT = 1, REBOOT = 4 };
-enum { DONE = 0, UNSUPPORTED = 1, REFUSED = 2 };
+enum { RESET_FAULT = 1, RCD_TEST = 2, REBOOT = 4 };
+enum { DONE = 0, UNSUPPORTED = 1, REFUSED = 2, FAILED = 3 };
+enum { HAS_RCD_TEST = 8 };
 
 #define VERSION 0x10u
 #define HEADER 5u
@@ -24,10 +25,13 @@ enum { DONE = 0, UNSUPPORTED = 1, REFUSED = 2 };
 #define OVER_CURRENT_MS 6000u
 #define STATE_PERIOD_MS 100u
 #define TOKEN_LIFE_MS 5000u
+#define RCD_TRIP_MS 300u
+#define RCD_RELEASE_MS 2000u
 
 #define BIT(n) ((uint32_t)1 << (n))
 #define FAULT_OVER_CURRENT BIT(3)
 #define FAULT_CONTACTOR BIT(10)
+#define FAULT_RESIDUAL_CURRENT BIT(16)
 #define WARNINGS (BIT(2) | BIT(11) | BIT(18))
 
 /* --- little helpers --- */
@@ -204,6 +208,41 @@ static void obey_control(evse_mcu *mcu, const uint8_t *payload, uint32_t now_ms)
     }
 }
 
+/* Repeated under a new seq while it runs, the test goes on and answers the new one. */
+static void begin_rcd_test(evse_mcu *mcu, uint16_t seq, uint32_t now_ms) {
+    const bool has_one = (mcu->board.flags & HAS_RCD_TEST) != 0u;
+    if (!has_one || mcu->allow || mcu->coil || mcu->feedback || (mcu->faults & FAULT_RESIDUAL_CURRENT) != 0u) {
+        send_ack(mcu, seq, has_one ? REFUSED : UNSUPPORTED);
+        return;
+    }
+    mcu->rcd_seq = seq;
+    if (!mcu->rcd_test.runs) {
+        mcu->rcd_seen = false;
+        run(&mcu->rcd_test, true, now_ms);
+    }
+}
+
+/* The sensor must trip while the test current flows, and let go when it does not. Its word is no fault meanwhile. */
+static uint32_t watch_rcd_test(evse_mcu *mcu, uint32_t faults, uint32_t now_ms) {
+    const bool trips = (faults & FAULT_RESIDUAL_CURRENT) != 0u;
+    if (!mcu->rcd_test.runs) {
+        return faults;
+    }
+    if (trips && !mcu->rcd_seen) {
+        mcu->rcd_seen = true;
+        mcu->rcd_test.since_ms = now_ms;
+    }
+    if (mcu->rcd_seen && !trips) {
+        mcu->rcd_test.runs = false;
+        send_ack(mcu, mcu->rcd_seq, DONE);
+    } else if (due(&mcu->rcd_test, mcu->rcd_seen ? RCD_RELEASE_MS : RCD_TRIP_MS, now_ms)) {
+        mcu->rcd_test.runs = false;
+        send_ack(mcu, mcu->rcd_seq, FAILED);
+        return faults;
+    }
+    return faults & ~FAULT_RESIDUAL_CURRENT;
+}
+
 static uint8_t obey_command(evse_mcu *mcu, uint8_t code) {
     if (code == REBOOT) {
         mcu->reboot = true;
@@ -233,7 +272,11 @@ static void obey(evse_mcu *mcu, const uint8_t *frame, size_t count, uint32_t now
     } else if (frame[1] == CONTROL && length >= CONTROL_SIZE) {
         obey_control(mcu, payload, now_ms);
     } else if (frame[1] == COMMAND && length >= 5u) {
-        send_ack(mcu, get16(frame + 2), obey_command(mcu, payload[0]));
+        if (payload[0] == RCD_TEST) {
+            begin_rcd_test(mcu, get16(frame + 2), now_ms);
+        } else {
+            send_ack(mcu, get16(frame + 2), obey_command(mcu, payload[0]));
+        }
     } else {
         mcu->frames_dropped++;
     }
@@ -356,7 +399,8 @@ static void switch_coil(evse_mcu *mcu, bool coil, uint32_t now_ms) {
 }
 
 static void drive_coil(evse_mcu *mcu, uint32_t now_ms) {
-    const bool may_stay = mcu->allow && mcu->armed && !mcu->tripped && (mcu->cp == EVSE_CP_C || mcu->cp == EVSE_CP_D) &&
+    const bool may_stay = mcu->allow && mcu->armed && !mcu->tripped && !mcu->rcd_test.runs &&
+                          (mcu->cp == EVSE_CP_C || mcu->cp == EVSE_CP_D) &&
                           (mcu->faults & ~WARNINGS) == 0u && !due(&mcu->in_c1, C1_LIMIT_MS, now_ms);
     switch_coil(mcu, may_stay && (mcu->coil || mcu->cp_mode == EVSE_MODE_X2), now_ms);
 }
@@ -386,10 +430,11 @@ void evse_mcu_step(evse_mcu *mcu, const evse_mcu_inputs *in, evse_mcu_outputs *o
     filter_cp(mcu, in->cp, now_ms);
     drive_pilot(mcu, now_ms);
     watch_current(mcu, in, now_ms);
-    mcu->faults = in->faults | mcu->latched;
+    const uint32_t sensed = watch_rcd_test(mcu, in->faults, now_ms);
+    mcu->faults = sensed | mcu->latched;
     drive_coil(mcu, now_ms);
     judge_contactor(mcu, in->contactor_closed != 0u, now_ms);
-    mcu->faults = in->faults | mcu->latched;
+    mcu->faults = sensed | mcu->latched;
     if (!mcu->lock || (!mcu->coil && !mcu->feedback)) {
         mcu->lock = mcu->lock_wanted;
     }
@@ -405,7 +450,8 @@ void evse_mcu_step(evse_mcu *mcu, const evse_mcu_inputs *in, evse_mcu_outputs *o
                               .lock = mcu->lock,
                               .allowed = mcu->allow,
                               .tripped = mcu->tripped,
-                              .reboot = mcu->reboot};
+                              .reboot = mcu->reboot,
+                              .rcd_test = mcu->rcd_test.runs && !mcu->rcd_seen};
 }
 
 /* --- the rest of the door --- */

@@ -32,7 +32,7 @@ enum { EVSE_CONTACTOR_OPEN, EVSE_CONTACTOR_CLOSED, EVSE_CONTACTOR_WELDED, EVSE_C
 typedef struct {
     uint8_t evse;           /* this EVSE's number on the board, from 1 */
     uint8_t phases;
-    uint8_t flags;          /* bit 0 lock, bit 1 ventilation, bit 2 token reader */
+    uint8_t flags;          /* bit 0 lock, bit 1 ventilation, bit 2 token reader, bit 3 RCD self-test */
     uint8_t pp_ampacity_a;
     uint16_t max_current_da;
     uint16_t min_current_da;
@@ -68,6 +68,7 @@ typedef struct {
     uint8_t allowed;        /* the last CONTROL allows power; for a debugger */
     uint8_t tripped;
     uint8_t reboot;         /* the host asked for a restart */
+    uint8_t rcd_test;       /* drive the residual current sensor's test input */
 } evse_mcu_outputs;
 
 typedef struct {
@@ -99,6 +100,9 @@ typedef struct {
     bool coil, lock, feedback, a_counted;
     uint32_t coil_ms;
     evse_mcu_timer cp_changed, in_a, in_c1, over_current;
+    evse_mcu_timer rcd_test;
+    bool rcd_seen;
+    uint16_t rcd_seq;
     /* what was told */
     uint8_t stated[20];
     uint32_t stated_ms, telemetry_ms;
