@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import selectors
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -77,9 +78,15 @@ async def _run(said: argparse.Namespace) -> None:
         await simulated.run(said.pty_link, said.cable, Quality(said.corrupt, said.baudrate, said.seed), said.reset_line)
 
 
+def _loop() -> asyncio.AbstractEventLoop:
+    # select() counts in microseconds where epoll counts in milliseconds: an MCU's timers do not wait for the next one.
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s sim.mcu %(message)s")
-    asyncio.run(_run(_arguments(argv)))
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(_run(_arguments(argv)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from hal.ports import PluggedIn
-from tests.conformance.mcu_peer import ROOT, Bench, Maker, Peer, build_reference, frozen
+from tests.conformance.mcu_peer import Bench, Maker, Peer, build_reference, ended, frozen
 
 PACED = ("--baudrate", "115200")
 
@@ -55,21 +55,17 @@ async def edges(stand: Bench, count: int) -> tuple[list[float], list[float]]:
 
 async def freeze(maker: Maker, directory: Path) -> float:
     peer = await maker.peer(directory, *PACED)
-    daemon = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.conformance.board_daemon", peer.device, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
+    daemon = maker.daemon(directory)
     try:
         await peer.cable.set_cp("C")
-        assert daemon.stdout is not None
-        await daemon.stdout.readline()
         await peer.cable.wait_for(lambda levels: levels.contactor == "closed")
-        async with frozen(daemon.pid):
+        async with frozen(daemon):
             stopped_s = time.monotonic()
             await peer.cable.wait_for(lambda levels: levels.contactor == "open")
         return next(t for t, _, said in peer.trace("contactor") if said == "open" and t > stopped_s) - stopped_s
     finally:
         daemon.kill()
-        await daemon.wait()
+        await ended(daemon)
         await peer.stop()
 
 
@@ -97,7 +93,9 @@ def main() -> None:
     parser.add_argument("--reference", action="store_true", help="against the reference MCU in C")
     said = parser.parse_args()
     with tempfile.TemporaryDirectory() as build:
-        maker = Maker(("--reference", str(build_reference(Path(build))))) if said.reference else Maker()
+        maker = (
+            Maker("reference_mcu", ("--reference", str(build_reference(Path(build))))) if said.reference else Maker()
+        )
         figures = asyncio.run(measure(maker, said.edges))
     print(json.dumps(figures) if said.json else "\n".join(f"{name} {value}" for name, value in figures.items()))
 
