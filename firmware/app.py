@@ -32,7 +32,7 @@ from firmware.certificates import StationCertificates, subjects
 from firmware.config import Config, ConfigError, load
 from firmware.config import Evse as EvseSettings
 from firmware.control.log_levels import LogLevels
-from firmware.control.methods import Station
+from firmware.control.method import Station
 from firmware.control.sources import Certificates, Csms, utc_now
 from firmware.control.start import start_control
 from firmware.control.status import evse_status

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from firmware.control import rpc
 from firmware.control.audit import Audit
-from firmware.control.methods import FAILURES, Call, Caller, Method, Station
+from firmware.control.method import Call, Caller, Method, Station
+from firmware.control.methods import FAILURES
 from firmware.control.params import checked
 from firmware.control.roles import Role
 from firmware.control.rpc import Code, Refused, Request, RpcError

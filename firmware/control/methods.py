@@ -6,30 +6,24 @@ what concerns the technicians themselves needs service.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Protocol
 
 from certs.errors import CertsError
 from certs.tpm import Chip
-from firmware.config import Config
 from firmware.control import audit
-from firmware.control.log_levels import LEVELS, LogLevels
+from firmware.control.log_levels import LEVELS
+from firmware.control.method import ANY, ONE, Call, Caller, Method, Station, evse_of
 from firmware.control.params import Param
 from firmware.control.plc_info import plc_info, slac_runs
-from firmware.control.roles import Peer, Role
+from firmware.control.roles import Role
 from firmware.control.rpc import Code, RpcError
-from firmware.control.sources import Certificates, Csms, utc_now
+from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
 from firmware.control.why import Blocker, notes, why
-from firmware.evse import Evse
-from firmware.history import Event, History
-from firmware.visits import Visits
+from firmware.history import Event
 from hal.plc.link import GreenPhyLink
 from hal.ports import Contactor
-from hal.quantities import EvseId
 from ocpp_client.ports import JournalError
 from secc.ports import TlsUnavailable
 
@@ -37,60 +31,6 @@ PROTOCOL = 1
 """Counts up when a method or a field goes or changes its meaning; new ones may come at any time."""
 
 SOURCES = ("board", "plc", "v2g", "ocpp", "station")
-
-
-class Caller(Protocol):
-    """The connection a request came by."""
-
-    @property
-    def peer(self) -> Peer: ...
-
-    @property
-    def role(self) -> Role: ...
-
-    def subscribe(self, wanted: Callable[[Event], bool]) -> int:
-        """Notifications `Events.Event` from now on; returns the subscription's number. Raises RpcError."""
-        ...
-
-    def unsubscribe(self, number: int) -> bool:
-        """False if there is no such subscription."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """What the methods read."""
-
-    config: Config
-    version: str
-    started: datetime
-    evses: Mapping[EvseId, Evse]
-    history: History
-    visits: Visits
-    csms: Csms
-    certificates: Certificates
-    chip: Chip
-    log_levels: LogLevels
-    audit_path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What every handler gets, before the method's own parameters."""
-
-    station: Station
-    caller: Caller
-
-
-Handler = Callable[..., Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    role: Role
-    handler: Handler
-    params: Mapping[str, Param]
-    says: str
 
 
 async def _whoami(call: Call) -> object:
@@ -153,7 +93,7 @@ async def _csms(station: Station) -> dict[str, object]:
 
 
 async def _why(call: Call, evse: int) -> object:
-    one = _evse(call.station, evse)
+    one = evse_of(call.station, evse)
     not_after = await call.station.certificates.secc_not_after()
     at = situation(one, call.station.history, time.monotonic(), secc_not_after=not_after)
     charging = at.state.contactor is Contactor.CLOSED
@@ -240,7 +180,7 @@ async def _plc(call: Call, evse: int | None) -> object:
 
 
 def _modems(station: Station, number: int | None) -> dict[int, GreenPhyLink]:
-    evses = station.evses.values() if number is None else [_evse(station, number)]
+    evses = station.evses.values() if number is None else [evse_of(station, number)]
     found = {int(evse.number): evse.plc for evse in evses if isinstance(evse.plc, GreenPhyLink)}
     if not found:
         raise RpcError(Code.UNAVAILABLE, "no powerline modem is configured")
@@ -249,7 +189,7 @@ def _modems(station: Station, number: int | None) -> dict[int, GreenPhyLink]:
 
 async def _key_log(call: Call, evse: int, for_s: int) -> object:
     """Whoever has the file can read these sessions: so it is short, audited, and the daemon's user's alone."""
-    one = _evse(call.station, evse)
+    one = evse_of(call.station, evse)
     file = call.station.config.station.state_dir / f"tls-keys-evse{evse}.log"
     if one.secc is None:
         raise RpcError(Code.UNAVAILABLE, f"EVSE {evse} has no ISO 15118")
@@ -313,13 +253,6 @@ async def _audit(call: Call, limit: int) -> object:
     return {"entries": checked.entries, "broken": checked.broken, "latest": entries}
 
 
-def _evse(station: Station, number: int) -> Evse:
-    evse = station.evses.get(EvseId(number))
-    if evse is None:
-        raise RpcError(Code.NOT_FOUND, f"there is no EVSE {number}; there are {', '.join(map(str, station.evses))}")
-    return evse
-
-
 def _sees_tokens(caller: Caller) -> bool:
     return caller.role >= Role.TECHNICIAN
 
@@ -327,8 +260,6 @@ def _sees_tokens(caller: Caller) -> bool:
 FAILURES: dict[type[Exception], Code] = {JournalError: Code.UNAVAILABLE, CertsError: Code.UNAVAILABLE}
 """What a handler may raise besides RpcError, and how the caller is told."""
 
-_ONE = Param(int, required=True, low=1, says="the EVSE's number")
-_ANY = Param(int, low=1, says="the EVSE's number; all without it")
 _SINCE = Param(str, is_time=True, says="ISO 8601 with offset")
 _SOURCES = Param(list, choices=SOURCES, says=f"some of {', '.join(SOURCES)}; all without it")
 
@@ -337,17 +268,17 @@ _OBSERVER, _TECHNICIAN, _SERVICE = Role.OBSERVER, Role.TECHNICIAN, Role.SERVICE
 METHODS: dict[str, Method] = {
     "Control.WhoAmI": Method(Role.NOBODY, _whoami, {}, "the caller's role, the protocol's and the daemon's version"),
     "Station.Status": Method(_OBSERVER, _status, {}, "how everything stands now"),
-    "Evse.Why": Method(_OBSERVER, _why, {"evse": _ONE}, "why an EVSE does not charge: blockers in order, and notes"),
+    "Evse.Why": Method(_OBSERVER, _why, {"evse": ONE}, "why an EVSE does not charge: blockers in order, and notes"),
     "Events.List": Method(
         _OBSERVER,
         _events,
-        {"evse": _ANY, "since": _SINCE, "sources": _SOURCES, "limit": Param(int, 200, low=1, high=1000)},
+        {"evse": ANY, "since": _SINCE, "sources": _SOURCES, "limit": Param(int, 200, low=1, high=1000)},
         "what happened lately",
     ),
     "Events.Subscribe": Method(
         _OBSERVER,
         _subscribe,
-        {"evse": _ANY, "since": _SINCE, "sources": _SOURCES, "frequent": Param(bool, False)},
+        {"evse": ANY, "since": _SINCE, "sources": _SOURCES, "frequent": Param(bool, False)},
         "what happened since then, and Events.Event for what happens from now on",
     ),
     "Events.Unsubscribe": Method(
@@ -356,7 +287,7 @@ METHODS: dict[str, Method] = {
     "Faults.List": Method(
         _OBSERVER,
         _faults,
-        {"evse": _ANY, "history": Param(bool, False)},
+        {"evse": ANY, "history": Param(bool, False)},
         "faults that stand; with history also past ones",
     ),
     "Session.List": Method(_OBSERVER, _sessions, {"limit": Param(int, 20, low=1, high=100)}, "the latest sessions"),
@@ -364,9 +295,9 @@ METHODS: dict[str, Method] = {
         _OBSERVER, _session, {"id": Param(str, required=True)}, "one session's line of time, by number or either id"
     ),
     "Slac.Last": Method(
-        _OBSERVER, _slac, {"evse": _ANY, "limit": Param(int, 5, low=1, high=50)}, "the latest SLAC runs, newest first"
+        _OBSERVER, _slac, {"evse": ANY, "limit": Param(int, 5, low=1, high=50)}, "the latest SLAC runs, newest first"
     ),
-    "Plc.Info": Method(_OBSERVER, _plc, {"evse": _ANY}, "the powerline modems"),
+    "Plc.Info": Method(_OBSERVER, _plc, {"evse": ANY}, "the powerline modems"),
     "Ocpp.Status": Method(_OBSERVER, _ocpp, {}, "the CSMS link, what waits for it, what was dropped or refused"),
     "Ocpp.Queue": Method(
         _OBSERVER, _queue, {"limit": Param(int, 50, low=1, high=500)}, "messages that wait for the CSMS"
@@ -392,7 +323,7 @@ METHODS: dict[str, Method] = {
     "V2g.KeyLog": Method(
         _TECHNICIAN,
         _key_log,
-        {"evse": _ONE, "for_s": Param(int, required=True, low=1, high=600)},
+        {"evse": ONE, "for_s": Param(int, required=True, low=1, high=600)},
         "write the secrets of TLS sessions to a file, for a while, so that Wireshark can read them",
     ),
     "Audit.Show": Method(_SERVICE, _audit, {"limit": Param(int, 50, low=1, high=500)}, "the latest calls and refusals"),

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 
 from firmware.control.audit import Audit
 from firmware.control.dispatch import Dispatcher
-from firmware.control.methods import METHODS, Station
+from firmware.control.method import Station
+from firmware.control.methods import METHODS
 from firmware.control.roles import Role, groups_by_name, service_uids
 from firmware.control.server import ControlError, ControlServer
 from firmware.control.sources import utc_now

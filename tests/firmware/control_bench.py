@@ -18,7 +18,8 @@ from firmware import config
 from firmware.control.audit import Audit
 from firmware.control.dispatch import Dispatcher
 from firmware.control.log_levels import LogLevels
-from firmware.control.methods import METHODS, Station
+from firmware.control.method import Station
+from firmware.control.methods import METHODS
 from firmware.control.roles import Role, service_uids
 from firmware.control.server import ControlServer
 from firmware.control.sources import CertificateInfo, utc_now

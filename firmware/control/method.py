@@ -1,0 +1,84 @@
+"""What a method of the control socket is made of, and what its handler reads."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from certs.tpm import Chip
+from firmware.config import Config
+from firmware.control.log_levels import LogLevels
+from firmware.control.params import Param
+from firmware.control.roles import Peer, Role
+from firmware.control.rpc import Code, RpcError
+from firmware.control.sources import Certificates, Csms
+from firmware.evse import Evse
+from firmware.history import Event, History
+from firmware.visits import Visits
+from hal.quantities import EvseId
+
+
+class Caller(Protocol):
+    """The connection a request came by."""
+
+    @property
+    def peer(self) -> Peer: ...
+
+    @property
+    def role(self) -> Role: ...
+
+    def subscribe(self, wanted: Callable[[Event], bool]) -> int:
+        """Notifications `Events.Event` from now on; returns the subscription's number. Raises RpcError."""
+        ...
+
+    def unsubscribe(self, number: int) -> bool:
+        """False if there is no such subscription."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What the methods read."""
+
+    config: Config
+    version: str
+    started: datetime
+    evses: Mapping[EvseId, Evse]
+    history: History
+    visits: Visits
+    csms: Csms
+    certificates: Certificates
+    chip: Chip
+    log_levels: LogLevels
+    audit_path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What every handler gets, before the method's own parameters."""
+
+    station: Station
+    caller: Caller
+
+
+Handler = Callable[..., Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    role: Role
+    handler: Handler
+    params: Mapping[str, Param]
+    says: str
+
+
+ONE = Param(int, required=True, low=1, says="the EVSE's number")
+ANY = Param(int, low=1, says="the EVSE's number; all without it")
+
+
+def evse_of(station: Station, number: int) -> Evse:
+    evse = station.evses.get(EvseId(number))
+    if evse is None:
+        raise RpcError(Code.NOT_FOUND, f"there is no EVSE {number}; there are {', '.join(map(str, station.evses))}")
+    return evse
