@@ -1,12 +1,12 @@
-"""Who may charge when the CSMS cannot be asked: the authorization cache and the offline rules. Pure.
+"""Who may charge when the CSMS cannot be asked: local list, authorization cache, offline rules. Pure.
 
-    online                      -> the CSMS's word, kept in the cache (C10); with LocalPreAuthorize a cached
-                                   Accepted is enough (C12), and with DisablePostAuthorize any cached word
-    offline, token in the cache -> the cached word, where LocalAuthorizeOffline allows (C13)
-    offline, unknown token      -> accepted where OfflineTxForUnknownIdEnabled allows (C15), else no word
+    online                 -> the CSMS's word, kept in the cache (C10); with LocalPreAuthorize a known Accepted is
+                              enough (C12, C14), and with DisablePostAuthorize any known word
+    offline, known token   -> that word, where LocalAuthorizeOffline allows (C13)
+    offline, unknown token -> accepted where OfflineTxForUnknownIdEnabled allows (C15), else no word
 
-Of a contract the cache has a say only where ContractValidationOffline allows (C07.FR.09); its chain was verified
-by the station before.
+A token is known by the local list, else by the cache. Of a contract they have a say only where
+ContractValidationOffline allows (C07.FR.09); its chain was verified by the station before.
 """
 
 import json
@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ocpp_client.local_list import LocalList, key_of
 from ocpp_client.ports import AuthorizationStatus, AuthorizeAnswer, IdToken
 from ocpp_client.wire import Payload, format_time, parse_time, text_at
 
@@ -23,7 +24,7 @@ MAX_ENTRIES = 500
 
 @dataclass(frozen=True, slots=True)
 class OfflineRules:
-    """AuthCtrlr, AuthCacheCtrlr and ISO15118Ctrlr, as set now."""
+    """AuthCtrlr, AuthCacheCtrlr, LocalAuthListCtrlr and ISO15118Ctrlr, as set now."""
 
     cache_enabled: bool
     cache_lifetime_s: float
@@ -33,6 +34,9 @@ class OfflineRules:
     """Whether the CSMS is asked again about a token the cache knows as not accepted."""
     unknown_offline: bool
     contract_offline: bool
+    list_enabled: bool = False
+    list_post_authorize: bool = True
+    """The same for a token the local list knows as not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +108,38 @@ class AuthorizationCache:
             self._tokens[(name, kind)] = CachedToken(status_of(status), parse_time(expires_at), group_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the station knows of a token, and whether the CSMS is asked about one that is not accepted."""
+
+    status: AuthorizationStatus
+    group_id: str | None
+    post_authorize: bool
+
+
 class Authorizer:
     def __init__(self) -> None:
         self.cache = AuthorizationCache()
+        self.list = LocalList()
 
     def before_asking(self, token: IdToken, now: datetime, rules: OfflineRules) -> AuthorizeAnswer | None:
         """An answer that makes asking the CSMS needless."""
         if token.kind == "NoAuthorization":
             return AuthorizeAnswer(AuthorizationStatus.ACCEPTED)
-        entry = self.cache.find(token, now) if rules.cache_enabled and rules.pre_authorize else None
-        if entry is None or token.kind == "eMAID":
+        known = self._known(token, now, rules) if rules.pre_authorize else None
+        if known is None or token.kind == "eMAID":
             return None
-        if entry.status is not AuthorizationStatus.ACCEPTED and rules.post_authorize:
+        if known.status is not AuthorizationStatus.ACCEPTED and known.post_authorize:
             return None
-        return AuthorizeAnswer(entry.status, group_id=entry.group_id)
+        return AuthorizeAnswer(known.status, group_id=known.group_id)
+
+    def _known(self, token: IdToken, now: datetime, rules: OfflineRules) -> _Known | None:
+        info = self.list.find(token, now) if rules.list_enabled else None
+        if info is not None:
+            group_id = text_at(info, "groupIdToken", "idToken")
+            return _Known(status_of(text_at(info, "status")), group_id, rules.list_post_authorize)
+        entry = self.cache.find(token, now) if rules.cache_enabled else None
+        return None if entry is None else _Known(entry.status, entry.group_id, rules.post_authorize)
 
     def answered(self, token: IdToken, response: Payload, now: datetime, rules: OfflineRules) -> AuthorizeAnswer:
         info = response.get("idTokenInfo")
@@ -132,14 +154,13 @@ class Authorizer:
         """The CSMS is out of reach."""
         if token.kind == "eMAID" and not rules.contract_offline:
             return AuthorizeAnswer(None)
-        entry = self.cache.find(token, now) if rules.cache_enabled else None
-        if rules.authorize_offline and entry is not None:
-            return AuthorizeAnswer(entry.status, group_id=entry.group_id, offline=True)
-        if rules.unknown_offline and (entry is None or entry.status is AuthorizationStatus.ACCEPTED):
+        known = self._known(token, now, rules)
+        if rules.authorize_offline and known is not None:
+            return AuthorizeAnswer(known.status, group_id=known.group_id, offline=True)
+        if rules.unknown_offline and (known is None or known.status is AuthorizationStatus.ACCEPTED):
             return AuthorizeAnswer(AuthorizationStatus.ACCEPTED, offline=True)
         return AuthorizeAnswer(None)
 
 
 def _key(token: IdToken) -> tuple[str, str]:
-    # IdTokenType.idToken is case insensitive.
-    return token.id_token.lower(), token.kind
+    return key_of(token.id_token, token.kind)

@@ -1,10 +1,11 @@
-"""ClearCache, GetLocalListVersion, DataTransfer, CustomerInformation (C11, D02, P01, N09, N10)."""
+"""ClearCache, DataTransfer, CustomerInformation (C11, P01, N09, N10)."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
 from ocpp_client.actions import Answer, Handlers, SendLater, accepted, status
-from ocpp_client.authorization import AuthorizationCache, OfflineRules
+from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.ports import IdToken
 from ocpp_client.wire import Payload, format_time
 
@@ -18,13 +19,14 @@ class AuthorizationActions:
 
     def __init__(
         self,
-        cache: AuthorizationCache,
+        authorizer: Authorizer,
         rules: Callable[[], OfflineRules],
         changed: Callable[[], None],
         now_utc: Callable[[], datetime],
         send_later: SendLater,
     ) -> None:
-        self._cache = cache
+        self._cache = authorizer.cache
+        self._list = authorizer.list
         self._rules = rules
         self._changed = changed
         self._now_utc = now_utc
@@ -33,7 +35,6 @@ class AuthorizationActions:
     def handlers(self) -> Handlers:
         return {
             "ClearCache": self.clear_cache,
-            "GetLocalListVersion": self.get_local_list_version,
             "DataTransfer": self.data_transfer,
             "CustomerInformation": self.customer_information,
         }
@@ -45,15 +46,14 @@ class AuthorizationActions:
         self._changed()
         return accepted()
 
-    async def get_local_list_version(self, _request: Payload, _at_s: float) -> Answer:
-        # D02.FR.02: 0 stands for no local list.
-        return Answer({"versionNumber": 0})
-
     async def data_transfer(self, _request: Payload, _at_s: float) -> Answer:
         return status("UnknownVendorId")
 
     async def customer_information(self, request: Payload, _at_s: float) -> Answer:
-        """What we keep of a customer is an entry of the cache; certificates and other identifiers are not kept."""
+        """What we keep of a customer is an entry of cache and local list: no certificates, no other identifiers.
+
+        The local list is the CSMS's own to clear (N10.FR.02).
+        """
         if sum(name in request for name in _CUSTOMER) != 1:
             return status("Invalid", "MissingParam", "exactly one way to name the customer")
         if not request["report"] and not request["clear"]:
@@ -65,13 +65,16 @@ class AuthorizationActions:
         return accepted(lambda: self._notify(request["requestId"], found if request["report"] else ""))
 
     def _take(self, token: IdToken, clear: bool) -> str:
-        entry = self._cache.find(token, self._now_utc())
+        now = self._now_utc()
+        entry, listed = self._cache.find(token, now), self._list.find(token, now)
         if clear and self._cache.forget(token):
             self._changed()
-        if entry is None:
-            return ""
-        expires = format_time(entry.expires_at)
-        return f"idToken={token.id_token} type={token.kind} status={entry.status.value} expires={expires}"
+        found = []
+        if entry is not None:
+            found.append(f"status={entry.status.value} expires={format_time(entry.expires_at)}")
+        if listed is not None:
+            found.append(f"local list: {json.dumps(listed)}")
+        return f"idToken={token.id_token} type={token.kind} {' '.join(found)}" if found else ""
 
     def _notify(self, request_id: int, data: str) -> None:
         parts = [data[start : start + CUSTOMER_DATA] for start in range(0, len(data), CUSTOMER_DATA)] or [""]

@@ -21,6 +21,7 @@ from ocpp_client.actions import Handlers
 from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.authorization_actions import AuthorizationActions
 from ocpp_client.availability import Availability
+from ocpp_client.block_variables import local_list_variables
 from ocpp_client.certificate_actions import CertificateActions
 from ocpp_client.certificate_desk import CertificateDesk
 from ocpp_client.charging_actions import ChargingActions
@@ -32,6 +33,7 @@ from ocpp_client.device_model import DeviceModel
 from ocpp_client.ev_certificates import ev_certificate
 from ocpp_client.invalid_id import InvalidIds
 from ocpp_client.link import BackOff, Endpoint, Moved
+from ocpp_client.local_list_actions import LocalListActions
 from ocpp_client.log_actions import LogActions
 from ocpp_client.metering import ReadingContext
 from ocpp_client.network import Network, NetworkProfile
@@ -122,15 +124,14 @@ class OcppStation:
             lambda: int(self.model.number("OCPPCommCtrlr", "NetworkProfileConnectionAttempts")),
             has_tls=tls is not None,
         )
-        self.model = DeviceModel(
-            station_variables(
-                config,
-                lambda: format_time(self.clock.now()),
-                lambda: self._network.active_slot,
-                self._network.priority_refusal,
-            )
-        )
         self._authorizer = Authorizer()
+        core = station_variables(
+            config,
+            lambda: format_time(self.clock.now()),
+            lambda: self._network.active_slot,
+            self._network.priority_refusal,
+        )
+        self.model = DeviceModel([*core, *local_list_variables(lambda: len(self._authorizer.list))])
         self._invalid_ids = InvalidIds(self.model, report)
         self._security_log = SecurityLog(journal)
         self._logs = LogActions(config.identity, self._security_log, logs, self.clock.now, self._send_later)
@@ -161,9 +162,14 @@ class OcppStation:
         charging = ChargingActions(self._profiles, self.clock.now, self._desk.profiles_changed, self._send_later)
         device = DeviceActions(self.model, self.clock.now, self._variables_changed, self._send_later)
         local = AuthorizationActions(
-            self._authorizer.cache, self._authorization_rules, self._cache_changed, self.clock.now, self._send_later
+            self._authorizer, self._authorization_rules, self._cache_changed, self.clock.now, self._send_later
         )
-        table = {**charging.handlers(), **device.handlers(), **self._remote.handlers()}
+        tokens = LocalListActions(
+            self._authorizer.list,
+            lambda: self.model.flag("LocalAuthListCtrlr", "Enabled"),
+            lambda text: self._journal.put("local_list", text),
+        )
+        table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **tokens.handlers()}
         network = NetworkActions(self._network, lambda: self._put("network", self._network.dump()))
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if certificates is not None:
@@ -228,6 +234,7 @@ class OcppStation:
             "profiles": self._profiles.restore,
             "availability": self._availability.restore,
             "auth_cache": self._authorizer.cache.restore,
+            "local_list": self._authorizer.list.restore,
             "boot_reason": self._take_boot_reason,
         }
         try:
@@ -560,6 +567,8 @@ class OcppStation:
             post_authorize=not flag("AuthCacheCtrlr", "DisablePostAuthorize"),
             unknown_offline=flag("AuthCtrlr", "OfflineTxForUnknownIdEnabled"),
             contract_offline=flag("ISO15118Ctrlr", "ContractValidationOffline"),
+            list_enabled=flag("LocalAuthListCtrlr", "Enabled"),
+            list_post_authorize=not flag("LocalAuthListCtrlr", "DisablePostAuthorize"),
         )
 
     def _cache_changed(self) -> None:

@@ -164,8 +164,6 @@ def _authorization() -> Iterator[Variable]:
     yield Variable(cache, "LifeTime", _INTEGER, "864000", None, _RW, "s", lowest=0, highest=31_536_000)
     yield Variable(cache, "DisablePostAuthorize", _BOOLEAN, "false", None, _RW)
     yield Variable(cache, "Storage", _INTEGER, "0", highest=500)
-    yield Variable("LocalAuthListCtrlr", "Available", _BOOLEAN, "false")
-    yield Variable("LocalAuthListCtrlr", "Enabled", _BOOLEAN, "false")
     plug_and_charge = "ISO15118Ctrlr"
     yield Variable(plug_and_charge, "Enabled", _BOOLEAN, "true")
     yield Variable(plug_and_charge, "PnCEnabled", _BOOLEAN, "true", None, _RW)
