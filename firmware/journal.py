@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hal.quantities import EvseId, MeterReading
-from ocpp_client.ports import IdToken, JournalError, QueuedMessage, TransactionState
+from ocpp_client.ports import IdToken, JournalError, KeptReading, QueuedMessage, TransactionState
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -232,8 +232,9 @@ def dump_state(state: TransactionState) -> str:
     raw = asdict(state)
     raw["started_at"] = state.started_at.isoformat()
     raw["last_event_at"] = state.last_event_at.isoformat()
-    if state.last_meter is not None:
-        raw["last_meter"]["wall_time"] = state.last_meter.wall_time.isoformat()
+    for reading in (raw["last_meter"], *(kept["reading"] for kept in raw["kept"])):
+        if reading is not None:
+            reading["wall_time"] = reading["wall_time"].isoformat()
     return json.dumps(raw)
 
 
@@ -245,6 +246,8 @@ def load_state(text: str) -> TransactionState:
     raw["evse_id"] = EvseId(raw["evse_id"])
     raw["id_token"] = IdToken(**raw["id_token"]) if raw["id_token"] else None
     raw["last_meter"] = _load_meter(raw["last_meter"]) if raw["last_meter"] else None
+    # What was kept came later than the first databases.
+    raw["kept"] = tuple(KeptReading(kept["context"], _load_meter(kept["reading"])) for kept in raw.get("kept", ()))
     return TransactionState(**raw)
 
 

@@ -158,6 +158,14 @@ class AuthorizeAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptReading:
+    """A reading that the Ended event will tell; `context` is a ReadingContextEnumType."""
+
+    context: str
+    reading: MeterReading
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionState:
     """An open transaction as the journal keeps it: enough to end it after a power cut."""
 
@@ -172,6 +180,7 @@ class TransactionState:
     last_meter: MeterReading | None
     v2g_session_id: str
     remote_start_id: int | None = None
+    kept: tuple[KeptReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

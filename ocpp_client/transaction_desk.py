@@ -13,7 +13,16 @@ from ocpp_client.connection import Dialogue
 from ocpp_client.device_model import DeviceModel
 from ocpp_client.limit_watch import LimitWatch
 from ocpp_client.metering import Measurand, ReadingContext, measurands, meter_value
-from ocpp_client.ports import ChargingState, IdToken, Journal, JournalError, Report, StoppedReason, TriggerReason
+from ocpp_client.ports import (
+    ChargingState,
+    IdToken,
+    Journal,
+    JournalError,
+    Report,
+    StoppedReason,
+    TransactionState,
+    TriggerReason,
+)
 from ocpp_client.profiles import ProfileRefused, Profiles
 from ocpp_client.sampling import Sampler, next_aligned
 from ocpp_client.transactions import Sampled, TransactionEvent, Transactions
@@ -29,12 +38,13 @@ Put = Callable[[str, str | None], None]
 
 
 def sampled_measurands(model: DeviceModel) -> Sampled:
-    """What SampledDataCtrlr asks for now."""
+    """What SampledDataCtrlr and AlignedDataCtrlr ask for now."""
 
     def wanted(event: str) -> tuple[Measurand, ...]:
         return measurands(model.text("SampledDataCtrlr", f"Tx{event}Measurands"))
 
-    return Sampled(wanted("Started"), wanted("Updated"), wanted("Ended"))
+    aligned = measurands(model.text("AlignedDataCtrlr", "TxEndedMeasurands"))
+    return Sampled(wanted("Started"), wanted("Updated"), wanted("Ended"), aligned)
 
 
 class TransactionDesk:
@@ -59,6 +69,7 @@ class TransactionDesk:
         self._put = put
         self._limits = LimitWatch(profiles, range(config.evse_count + 1))
         self._sampler = Sampler()
+        self._ended_sampler = Sampler()
         self._remote_profiles: dict[int, Payload] = {}
         self._latest_meter: dict[EvseId, MeterReading] = {}
         self._noted_meter_s: dict[EvseId, float] = {}
@@ -66,14 +77,17 @@ class TransactionDesk:
         self._dumped_profiles = profiles.dump()
         self._timer: asyncio.TimerHandle | None = None
         self._aligned_at: datetime | None = None
+        self._ended_aligned_at: datetime | None = None
 
     async def start(self, dialogue: Dialogue) -> None:
         """End what a power cut left open, and begin to watch the limits."""
         self._dialogue = dialogue
         self._loop = asyncio.get_running_loop()
         self._model.on_change("SampledDataCtrlr", "TxUpdatedInterval", self._sampling_changed)
+        self._model.on_change("SampledDataCtrlr", "TxEndedInterval", self._ended_sampling_changed)
         self._model.on_change("AlignedDataCtrlr", "Interval", self._alignment_changed)
-        self._aligned_at = self._next_aligned()
+        self._model.on_change("AlignedDataCtrlr", "TxEndedInterval", self._alignment_changed)
+        self._align(self._clock.now())
         await self._end_interrupted()
         self.profiles_changed(self._loop.time())
 
@@ -114,7 +128,8 @@ class TransactionDesk:
             v2g_session_id=v2g_session_id,
             remote_start_id=remote_start_id,
         )
-        self._sampler.begin(evse_id, self._loop.time(), self._sampling_interval_s())
+        self._sampler.begin(evse_id, self._loop.time(), self._interval_s("TxUpdatedInterval"))
+        self._ended_sampler.begin(evse_id, self._loop.time(), self._interval_s("TxEndedInterval"))
         self._adopt_remote_profile(evse_id, remote_start_id)
         self.profiles_changed(self._loop.time())
         await self._store(event)
@@ -162,6 +177,7 @@ class TransactionDesk:
             id_token=id_token,
         )
         self._sampler.end(evse_id)
+        self._ended_sampler.end(evse_id)
         self._profiles.transaction_ended(event.state.transaction_id)
         self.profiles_changed(self._loop.time())
         await self._store(event)
@@ -186,21 +202,30 @@ class TransactionDesk:
         if state is None or now - self._noted_meter_s.get(evse_id, float("-inf")) < self._config.meter_note_s:
             return
         self._noted_meter_s[evse_id] = now
+        await self._note(state)
+
+    async def _note(self, state: TransactionState) -> None:
         try:
             await self._journal.note_transaction(state)
         except JournalError as error:
-            log.error("the meter reading of EVSE %s is not durable: %s", evse_id, error)
+            log.error("the meter reading of EVSE %s is not durable: %s", state.evse_id, error)
 
     def _dated(self, meter: MeterReading) -> MeterReading:
         """By the station's clock, which is not always the system's."""
         return replace(meter, wall_time=self._clock.reading_time(meter.wall_time))
 
-    def _sampling_interval_s(self) -> float:
-        return self._model.number("SampledDataCtrlr", "TxUpdatedInterval")
+    def _interval_s(self, variable: str) -> float:
+        return self._model.number("SampledDataCtrlr", variable)
 
     def _sampling_changed(self, value: str) -> None:
+        self._resample(self._sampler, float(value))
+
+    def _ended_sampling_changed(self, value: str) -> None:
+        self._resample(self._ended_sampler, float(value))
+
+    def _resample(self, sampler: Sampler, interval_s: float) -> None:
         busy = tuple(state.evse_id for state in self._transactions.all_open())
-        self._sampler.interval_changed(busy, self._loop.time(), float(value))
+        sampler.interval_changed(busy, self._loop.time(), interval_s)
         self._arm()
 
     async def _sample(self, evse_id: EvseId) -> None:
@@ -215,11 +240,24 @@ class TransactionDesk:
         reason, context = TriggerReason.METER_VALUE_PERIODIC, ReadingContext.SAMPLE_PERIODIC
         await self.updated(evse_id, reason, None, reading, None, None, context)
 
-    def _next_aligned(self) -> datetime | None:
-        return next_aligned(self._clock.now(), self._model.number("AlignedDataCtrlr", "Interval"))
+    def _keep(self, evse_id: EvseId, context: ReadingContext) -> None:
+        """The latest reading for the Ended event (TxEndedInterval), if it is one of now."""
+        controller = "AlignedDataCtrlr" if context is ReadingContext.SAMPLE_CLOCK else "SampledDataCtrlr"
+        reading = self._latest_meter.get(evse_id)
+        if reading is None or self._loop.time() - reading.taken_at_s > FRESH_S:
+            return
+        if not self._model.flag(controller, "Enabled"):
+            return
+        state = self._transactions.keep(evse_id, context, self._dated(reading))
+        if state is not None:
+            self._dialogue.spawn(self._note(state))
+
+    def _align(self, now: datetime) -> None:
+        self._aligned_at = next_aligned(now, self._model.number("AlignedDataCtrlr", "Interval"))
+        self._ended_aligned_at = next_aligned(now, self._model.number("AlignedDataCtrlr", "TxEndedInterval"))
 
     def _alignment_changed(self, _value: str) -> None:
-        self._aligned_at = self._next_aligned()
+        self._align(self._clock.now())
         self._arm()
 
     def _take_aligned(self) -> None:
@@ -289,20 +327,25 @@ class TransactionDesk:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        delays = []
-        if (deadline := self._sampler.deadline) is not None:
-            delays.append(deadline - self._loop.time())
+        deadlines = (self._sampler.deadline, self._ended_sampler.deadline)
+        delays = [deadline - self._loop.time() for deadline in deadlines if deadline is not None]
         now = self._clock.now()
-        moments = (self._limits.changes_at, self._aligned_at)
+        moments = (self._limits.changes_at, self._aligned_at, self._ended_aligned_at)
         delays += [(moment - now).total_seconds() for moment in moments if moment is not None]
         # An hour at most: the wall clock that profiles go by may be set meanwhile.
         self._timer = self._loop.call_later(min(max(min(delays), 0.0), 3600.0), self._tick) if delays else None
 
     def _tick(self) -> None:
         now = self._loop.time()
-        for evse_id in self._sampler.tick(now, self._sampling_interval_s()):
+        for evse_id in self._sampler.tick(now, self._interval_s("TxUpdatedInterval")):
             self._dialogue.spawn(self._sample(evse_id))
-        if self._aligned_at is not None and self._clock.now() >= self._aligned_at:
+        for evse_id in self._ended_sampler.tick(now, self._interval_s("TxEndedInterval")):
+            self._keep(evse_id, ReadingContext.SAMPLE_PERIODIC)
+        wall = self._clock.now()
+        if self._ended_aligned_at is not None and wall >= self._ended_aligned_at:
+            for state in self._transactions.all_open():
+                self._keep(state.evse_id, ReadingContext.SAMPLE_CLOCK)
+        if self._aligned_at is not None and wall >= self._aligned_at:
             self._take_aligned()
-            self._aligned_at = self._next_aligned()
+        self._align(wall)
         self.profiles_changed(now)

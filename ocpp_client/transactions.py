@@ -14,6 +14,7 @@ from ocpp_client.metering import Measurand, ReadingContext, meter_value
 from ocpp_client.ports import (
     ChargingState,
     IdToken,
+    KeptReading,
     StoppedReason,
     TransactionError,
     TransactionState,
@@ -22,14 +23,18 @@ from ocpp_client.ports import (
 )
 from ocpp_client.wire import Payload, format_time
 
+MAX_KEPT = 60
+"""Readings kept for the Ended event: it must not grow with the length of the transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Which measurands go with which event (SampledDataCtrlr)."""
+    """Which measurands go with which event (SampledDataCtrlr, and AlignedDataCtrlr for `ended_aligned`)."""
 
     started: tuple[Measurand, ...]
     updated: tuple[Measurand, ...]
     ended: tuple[Measurand, ...]
+    ended_aligned: tuple[Measurand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class Transactions:
             last_meter=meter,
             v2g_session_id=v2g_session_id,
             remote_start_id=remote_start_id,
+            kept=() if meter is None else (KeptReading(ReadingContext.TRANSACTION_BEGIN, meter),),
         )
         payload = self._event("Started", state, at, offline, trigger, with_token=True)
         self._add_meter(payload, meter, ReadingContext.TRANSACTION_BEGIN, self._sampled().started)
@@ -148,10 +154,36 @@ class Transactions:
         payload["transactionInfo"]["stoppedReason"] = stopped_reason.value
         if id_token is not None:
             payload["idToken"] = {"idToken": id_token.id_token, "type": id_token.kind}
-        self._add_meter(payload, state.last_meter, ReadingContext.TRANSACTION_END, self._sampled().ended)
+        if values := self._ended_values(state):
+            payload["meterValue"] = values
         event = self._advance(payload, state, at)
         del self._open[evse_id]
         return replace(event, ended=True)
+
+    def _ended_values(self, state: TransactionState) -> list[Payload]:
+        """The whole transaction in its own order: begin, what was kept on the way, end (J01, J02)."""
+        sampled = self._sampled()
+        told = list(state.kept)
+        if state.last_meter is not None:
+            told.append(KeptReading(ReadingContext.TRANSACTION_END, state.last_meter))
+        values = []
+        for kept in told:
+            context = ReadingContext(kept.context)
+            wanted = sampled.ended_aligned if context is ReadingContext.SAMPLE_CLOCK else sampled.ended
+            values.append(meter_value(kept.reading, context, wanted, self._phases))
+        return [value for value in values if value is not None]
+
+    def keep(self, evse_id: EvseId, context: ReadingContext, meter: MeterReading) -> TransactionState | None:
+        """A reading for the Ended event; the transaction's new state, None without one."""
+        state = self._open.get(evse_id)
+        if state is None or _later(state.last_meter, meter) is not meter:
+            return None
+        kept = (*state.kept, KeptReading(context, meter))
+        if len(kept) > MAX_KEPT:
+            # E06.FR.13: when it gets too much, every second value between the first and the last is left out.
+            kept = (kept[0], *kept[1:-1][1::2], kept[-1])
+        self._open[evse_id] = replace(state, kept=kept, last_meter=meter)
+        return self._open[evse_id]
 
     def sampled(self, evse_id: EvseId, meter: MeterReading) -> TransactionState | None:
         """The meter's latest word, kept for an end after a power cut."""

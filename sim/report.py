@@ -123,7 +123,7 @@ def _record_line(record: Event) -> str:
 
 
 def _energy_wh(record: Event) -> float | None:
-    for meter_value in record.get("meterValue", []):
+    for meter_value in reversed(record.get("meterValue", [])):
         for sample in meter_value["sampledValue"]:
             if sample.get("measurand", "Energy.Active.Import.Register") == "Energy.Active.Import.Register":
                 return float(sample["value"])

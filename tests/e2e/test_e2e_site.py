@@ -44,14 +44,15 @@ def until_updated(site: Site, count: int) -> None:
 
 
 def energies_wh(events: list[Event]) -> list[float]:
+    """The register in the order in which it was read: Ended tells again what was read before."""
     values = [
-        sample["value"]
+        (meter_value["timestamp"], float(sample["value"]))
         for event in events
         for meter_value in event.get("meterValue", ())
         for sample in meter_value["sampledValue"]
         if sample["measurand"] == "Energy.Active.Import.Register"
     ]
-    return [float(value) for value in values]
+    return [value for _, value in sorted(values, key=lambda entry: entry[0])]
 
 
 def assert_whole(site: Site, events: list[Event]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from firmware import journal as journal_module
 from firmware.journal import SqliteJournal, dump_state, load_state
 from hal.quantities import EvseId, MeterReading
-from ocpp_client.ports import IdToken, JournalError, TransactionState
+from ocpp_client.ports import IdToken, JournalError, KeptReading, TransactionState
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 METER = MeterReading(1234.5, 6900.0, (10.0, 10.1, 9.9), (230.0, 229.0, 231.0), 55.5, NOON)
@@ -28,6 +28,7 @@ def state(number: int = 1, **more: object) -> TransactionState:
         last_meter=METER,
         v2g_session_id="00AA",
         remote_start_id=7,
+        kept=(KeptReading("Transaction.Begin", METER), KeptReading("Sample.Clock", METER)),
     )
     return replace(base, **more)  # type: ignore[arg-type]
 

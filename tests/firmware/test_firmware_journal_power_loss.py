@@ -96,13 +96,16 @@ class Child:
             self.process.stdout.close()
 
 
-def energies(event: dict[str, Any]) -> list[float]:
-    return [
-        sample["value"]
+def energies(events: list[dict[str, Any]]) -> list[float]:
+    """The register in the order in which it was read: Ended tells again what was read before."""
+    read = [
+        (value["timestamp"], sample["value"])
+        for event in events
         for value in event.get("meterValue", ())
         for sample in value["sampledValue"]
         if sample["measurand"] == "Energy.Active.Import.Register"
     ]
+    return [energy for _, energy in sorted(read)]
 
 
 def check_whole(events: list[dict[str, Any]]) -> dict[str, int]:
@@ -119,7 +122,7 @@ def check_whole(events: list[dict[str, Any]]) -> dict[str, int]:
         assert kinds == ["Started"] + ["Updated"] * (len(kinds) - 2) + ["Ended"]
         stamps = [event["timestamp"] for event in ordered]
         assert stamps == sorted(stamps), "time never goes back"
-        registers = [value for event in ordered for value in energies(event)]
+        registers = energies(ordered)
         assert registers == sorted(registers), "energy never goes back"
     return {transaction: len(sequence) for transaction, sequence in by_transaction.items()}
 

@@ -343,7 +343,7 @@ async def test_a_restart_ends_what_was_open_and_sends_what_was_waiting(
     assert told(bench.events()) == [("Started", 0, True), ("Ended", 1, True)]
     assert ended["transactionInfo"]["stoppedReason"] == "PowerLoss"
     assert ended["transactionInfo"]["transactionId"] == transaction_id
-    assert ended["meterValue"][0]["sampledValue"][0]["value"] == 1234.5
+    assert ended["meterValue"][-1]["sampledValue"][0]["value"] == 1234.5
     assert ended["timestamp"] >= started["timestamp"]
     await asyncio.sleep(0.05)
     assert bench.journal.transactions == {}

@@ -6,7 +6,7 @@ import pytest
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.metering import Measurand, ReadingContext, measurands, meter_value
 from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TransactionError, TriggerReason, TxPoint
-from ocpp_client.transactions import Sampled, Transactions, tx_should_start, tx_should_stop
+from ocpp_client.transactions import MAX_KEPT, Sampled, Transactions, tx_should_start, tx_should_stop
 from ocpp_client.wire import encode_request
 
 ONE, TWO = EvseId(1), EvseId(2)
@@ -103,7 +103,8 @@ def test_a_transaction_from_start_to_end(transactions: Transactions) -> None:
     assert ended.ended
     assert ended.payload["seqNo"] == 2
     assert ended.payload["transactionInfo"]["stoppedReason"] == "EVDisconnected"
-    assert ended.payload["meterValue"][0]["sampledValue"][0]["context"] == "Transaction.End"
+    contexts = [value["sampledValue"][0]["context"] for value in ended.payload["meterValue"]]
+    assert contexts == ["Transaction.Begin", "Transaction.End"]
     for event in (started, updated, ended):
         encode_request("TransactionEvent", event.payload)
     assert transactions.all_open() == ()
@@ -163,7 +164,7 @@ def test_after_a_power_cut_the_transaction_ends_with_what_was_known(transactions
     assert payload["triggerReason"] == "AbnormalCondition"
     assert payload["transactionInfo"]["stoppedReason"] == "PowerLoss"
     assert payload["timestamp"] == "2026-05-01T12:01:00.000Z", "dated by the last reading"
-    assert payload["meterValue"][0]["sampledValue"][0]["value"] == 1500.0
+    assert payload["meterValue"][-1]["sampledValue"][0]["value"] == 1500.0
     assert after.all_open() == ()
 
 
@@ -183,7 +184,43 @@ def test_energy_never_goes_back(transactions: Transactions) -> None:
     ended = transactions.end(
         ONE, at(62), offline=False, trigger=TriggerReason.EV_DEPARTED, stopped_reason=StoppedReason.LOCAL
     )
-    assert ended.payload["meterValue"][0]["sampledValue"][0]["value"] == 1500.0
+    assert [value["sampledValue"][0]["value"] for value in ended.payload["meterValue"]] == [1000.0, 1500.0]
+
+
+def test_the_end_tells_what_was_kept_on_the_way() -> None:
+    made = Transactions(str, lambda: Sampled((), (), (Measurand.ENERGY,), (Measurand.POWER,)), 3)
+    start(made)
+    made.keep(ONE, ReadingContext.SAMPLE_PERIODIC, meter(1100.0, 10))
+    made.keep(ONE, ReadingContext.SAMPLE_CLOCK, meter(1200.0, 20))
+    assert made.keep(ONE, ReadingContext.SAMPLE_CLOCK, meter(7.0, 21)) is None, "a register that goes back"
+    assert made.keep(TWO, ReadingContext.SAMPLE_CLOCK, meter(1.0, 21)) is None, "no transaction"
+    ended = made.end(ONE, at(30), offline=False, trigger=TriggerReason.TRIGGER, stopped_reason=StoppedReason.LOCAL)
+    told = [
+        (value["sampledValue"][0]["context"], value["sampledValue"][0]["measurand"])
+        for value in ended.payload["meterValue"]
+    ]
+    energy, power = Measurand.ENERGY.value, Measurand.POWER.value
+    assert told == [
+        ("Transaction.Begin", energy),
+        ("Sample.Periodic", energy),
+        ("Sample.Clock", power),
+        ("Transaction.End", energy),
+    ]
+    encode_request("TransactionEvent", ended.payload)
+
+
+def test_what_is_kept_is_bounded_and_first_and_last_stay() -> None:
+    made = Transactions(str, lambda: Sampled((), (), (Measurand.ENERGY,)), 3)
+    start(made)
+    for number in range(1, 1001):
+        state = made.keep(ONE, ReadingContext.SAMPLE_PERIODIC, meter(1000.0 + number, number))
+        assert state is not None
+        assert len(state.kept) <= MAX_KEPT
+        assert state.kept[-1].reading.energy_import_wh == 1000.0 + number
+        assert state.kept[0].context == "Transaction.Begin"
+    stamps = [kept.reading.wall_time for kept in state.kept]
+    assert stamps == sorted(stamps)
+    assert len(set(stamps)) == len(stamps)
 
 
 def test_every_measurand_has_its_unit_and_phases() -> None:

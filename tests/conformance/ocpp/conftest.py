@@ -325,18 +325,21 @@ class Site:
         assert sorted(by_number) == list(range(len(events))), "seqNo without gaps"
         stamps = [event["timestamp"] for event in events]
         assert stamps == sorted(stamps)
-        energies = [value for event in events for value in energies_of(event)]
+        energies = energies_of(events)
         assert energies == sorted(energies)
         return events
 
 
-def energies_of(event: Payload) -> list[float]:
-    return [
-        sample["value"]
+def energies_of(events: list[Payload]) -> list[float]:
+    """The register in the order in which it was read: Ended tells again what was read before."""
+    read = [
+        (value["timestamp"], sample["value"])
+        for event in events
         for value in event.get("meterValue", ())
         for sample in value["sampledValue"]
         if sample["measurand"] == "Energy.Active.Import.Register"
     ]
+    return [energy for _, energy in sorted(read, key=lambda entry: entry[0])]
 
 
 def _fits(event: Payload, kind: str, wanted: Payload) -> bool:

@@ -53,7 +53,6 @@ NOT_YET = {
     "TC_B_49": "fall-back between roots of different CSMSs",
     "TC_B_50": "migration to a CSMS under a new root",
     "TC_F_19": UPDATE,
-    "TC_J_03": "clock-aligned values in Ended (AlignedDataCtrlr.TxEndedInterval)",
     **{f"TC_L_{number:02}": UPDATE for number in (1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16)},
     **{f"TC_M_{number:02}": CERTIFICATES for number in (1, 2, 7, 9, 12, 13, 17, 18, 19, 20, 22, 23, 30, 31)},
 }

@@ -51,6 +51,27 @@ async def test_tc_j_02(running: Any) -> None:
     assert running.csms.received("MeterValues") == []
 
 
+async def test_tc_j_03(running: Any) -> None:
+    """Clock-aligned values of the whole transaction in Ended (AlignedDataCtrlr.TxEndedInterval)."""
+    await running.configure(
+        AlignedDataCtrlr_TxEndedMeasurands="Voltage",
+        AlignedDataCtrlr_TxEndedInterval="1",
+        SampledDataCtrlr_TxEndedMeasurands="",
+    )
+    await running.charge()
+    reading = await sampling(running)
+    await running.settle(2.3)
+    reading.cancel()
+    running.board.unplug()
+    ended = await running.event("Ended")
+    assert told(ended) == {"Voltage"}
+    assert contexts(ended) == {"Sample.Clock"}
+    stamps = [value["timestamp"] for value in ended["meterValue"]]
+    assert len(stamps) >= 2
+    assert stamps == sorted(stamps)
+    assert all(event["triggerReason"] != "MeterValueClock" for event in running.events)
+
+
 async def test_tc_j_06(running: Any) -> None:
     """SendDuringIdle: no clock-aligned values during a transaction."""
     await running.charge()
@@ -86,13 +107,31 @@ async def test_tc_j_09(running: Any) -> None:
 
 
 async def test_tc_j_10(running: Any) -> None:
-    """Ended holds the measurands of TxEndedMeasurands."""
-    await running.configure(SampledDataCtrlr_TxEndedMeasurands="Energy.Active.Import.Register,Current.Import")
+    """Ended holds the measurands of TxEndedMeasurands: of the beginning, of every TxEndedInterval, and of the end."""
+    await running.configure(
+        SampledDataCtrlr_TxEndedMeasurands="Energy.Active.Import.Register,Current.Import",
+        SampledDataCtrlr_TxEndedInterval="1",
+    )
     await running.charge()
+    reading = await sampling(running)
+    await running.settle(1.3)
+    reading.cancel()
     running.board.unplug()
     ended = await running.event("Ended")
     assert told(ended) == {"Energy.Active.Import.Register", "Current.Import"}
-    assert contexts(ended) == {"Transaction.End"}
+    assert contexts(ended) == {"Transaction.Begin", "Sample.Periodic", "Transaction.End"}
+
+
+async def test_what_was_kept_for_the_end_survives_a_power_cut(running: Any) -> None:
+    await running.configure(SampledDataCtrlr_TxEndedInterval="1")
+    await running.charge()
+    reading = await sampling(running)
+    await running.settle(1.3)
+    reading.cancel()
+    await running.power_off()
+    await running.start()
+    ended = await running.event("Ended", stoppedReason="PowerLoss")
+    assert contexts(ended) == {"Transaction.Begin", "Sample.Periodic", "Transaction.End"}
 
 
 # --- N ---
