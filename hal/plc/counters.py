@@ -11,7 +11,7 @@ _ETHTOOL_GSTATS = 0x1D
 _ETHTOOL_GSSET_INFO = 0x37
 _ETH_SS_STATS = 1
 _NAME_LENGTH = 32
-# More than any driver has; a length from a driver sizes a buffer.
+# More than any driver has. The kernel writes as many as the driver has then, whatever was asked: so much room there is.
 _MOST = 4096
 
 
@@ -20,10 +20,11 @@ def driver_counters(interface: str) -> dict[str, int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         try:
             count = _count(control, interface)
-            names = _ethtool(
-                control, interface, struct.pack("III", _ETHTOOL_GSTRINGS, _ETH_SS_STATS, count), count * 32
-            )
-            values = _ethtool(control, interface, struct.pack("II", _ETHTOOL_GSTATS, count), count * 8)
+            if not 0 < count <= _MOST:
+                return {}
+            strings = struct.pack("III", _ETHTOOL_GSTRINGS, _ETH_SS_STATS, count)
+            names = _ethtool(control, interface, strings, _MOST * _NAME_LENGTH)
+            values = _ethtool(control, interface, struct.pack("II", _ETHTOOL_GSTATS, count), _MOST * 8)
         except OSError:
             return {}
     read = struct.unpack_from(f"={count}Q", values, 8)
@@ -37,7 +38,7 @@ def _name(names: bytes, at: int) -> str:
 def _count(control: socket.socket, interface: str) -> int:
     answer = _ethtool(control, interface, struct.pack("=IIQ", _ETHTOOL_GSSET_INFO, 0, 1 << _ETH_SS_STATS), 4)
     mask, count = struct.unpack_from("=QI", answer, 8)
-    return min(count, _MOST) if mask else 0
+    return count if mask else 0
 
 
 def _ethtool(control: socket.socket, interface: str, head: bytes, room: int) -> bytes:

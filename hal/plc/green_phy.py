@@ -4,11 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from hal.plc.frame import Header, MmeError, parse_header
-from hal.plc.mme import CM_GET_KEY, CM_SET_KEY, format_mac
-from hal.plc.modem import KeyGone, KeySet, LinkChanged, Modem, ModemEvent, ModemState, Trouble
+from hal.plc.amplitude import AmplitudeRelay
+from hal.plc.frame import CNF, Header, MmeError, parse_header
+from hal.plc.mme import CM_AMP_MAP, CM_GET_KEY, CM_SET_KEY, AmpMapCnf, decode, format_mac
+from hal.plc.modem import NOT_OUR_MODEM, KeyGone, KeySet, LinkChanged, Modem, ModemEvent, ModemState, Trouble
 from hal.plc.slac import Matching
-from hal.plc.slac_events import Begun, Failed, Joined, Left, Matched, SlacEvent
+from hal.plc.slac_events import Begun, Failed, Joined, Left, MapAsked, Matched, SlacEvent
 from hal.plc.timings import Profile, Timings
 from hal.ports import LinkLost, LinkReady, ModemFault, ModemReady, PlcFact, SlacBegun, SlacFailed, SlacMatched
 
@@ -39,6 +40,7 @@ class GreenPhy:
             attenuation_offset_db=attenuation_offset_db,
             counts_toggles=counts_toggles,
         )
+        self.amplitude = AmplitudeRelay(host_mac)
         self.modem_drops: Counter[str] = Counter()
         self._linked_mac: bytes | None = None
         self._facts: list[PlcFact] = []
@@ -70,6 +72,11 @@ class GreenPhy:
         self.modem.renew_key(now)
         self._settle(now)
 
+    def start_over(self, now: float) -> None:
+        """Look for the modem anew and give it a fresh key, as after a start."""
+        self.modem.start_over(now)
+        self._settle(now)
+
     def pause(self, now: float) -> None:
         """D-LINK_PAUSE: the vehicle sleeps and keeps the key."""
         if self.matching.pause():
@@ -94,22 +101,25 @@ class GreenPhy:
             return
         if header.is_vendor_specific or header.mmtype & ~_MODE_MASK in _OF_THE_KEY:
             self._feed_modem(frame, now, header)
+        elif header.mmtype == CM_AMP_MAP | CNF:
+            self._feed_amplitude(frame, header)
         else:
             self.matching.feed(frame, now, header)
         self._settle(now)
 
     @property
     def deadline(self) -> float | None:
-        deadlines = (self.modem.deadline, self.matching.deadline)
+        deadlines = (self.modem.deadline, self.matching.deadline, self.amplitude.deadline)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def tick(self, now: float) -> None:
         self.modem.tick(now)
         self.matching.tick(now)
+        self.amplitude.tick(now)
         self._settle(now)
 
     def take_frames(self) -> list[bytes]:
-        return self.modem.take_frames() + self.matching.take_frames()
+        return self.modem.take_frames() + self.matching.take_frames() + self.amplitude.take_frames()
 
     def take_facts(self) -> list[PlcFact]:
         facts, self._facts = self._facts, []
@@ -119,6 +129,18 @@ class GreenPhy:
         reason = self.modem.feed(frame, now, header)
         if reason is not None:
             self.modem_drops[reason] += 1
+
+    def _feed_amplitude(self, frame: bytes, header: Header) -> None:
+        if not self.modem.is_own(header):
+            self.modem_drops[NOT_OUR_MODEM] += 1
+            return
+        try:
+            message = decode(frame, header).message
+        except MmeError as error:
+            self.modem_drops[error.fault] += 1
+            return
+        assert isinstance(message, AmpMapCnf)
+        self.amplitude.answered(message)
 
     def _leave(self, reason: str, now: float) -> None:
         """Leave the network at once, with a key of our own that no vehicle has had."""
@@ -136,7 +158,7 @@ class GreenPhy:
         """Carry events from one machine to the other until neither has more."""
         while events := [*self.modem.take_events(), *self.matching.take_events()]:
             for event in events:
-                if isinstance(event, Begun | Matched | Joined | Left | Failed):
+                if isinstance(event, Begun | Matched | Joined | Left | Failed | MapAsked):
                     self._on_slac(event, now)
                 else:
                     self._on_modem(event, now)
@@ -147,6 +169,7 @@ class GreenPhy:
                 self.matching.set_key(nmk, now)
                 self._facts.append(ModemReady(now))
             case KeyGone():
+                self.amplitude.forget()
                 self._lose_link("modem lost its key", now)
                 self.matching.clear_key(now)
             case LinkChanged(up=up):
@@ -157,6 +180,8 @@ class GreenPhy:
 
     def _on_slac(self, event: SlacEvent, now: float) -> None:
         match event:
+            case MapAsked(ev_mac=ev_mac, amp_map=amp_map):
+                self.amplitude.ask(ev_mac, amp_map, now)
             case Begun(ev_mac=ev_mac):
                 self._facts.append(SlacBegun(ev_mac, now))
             case Matched():

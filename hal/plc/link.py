@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hal.plc.amplitude import MapOutcome
 from hal.plc.counters import driver_counters
 from hal.plc.green_phy import GreenPhy
 from hal.plc.mme import NMK_LENGTH
@@ -15,17 +16,35 @@ from hal.plc.port import InterfaceDown, InterfaceGone, PacketPort, PortError
 from hal.plc.runs import RunRecord
 from hal.plc.slac_events import SlacState
 from hal.plc.timings import Profile, Timings
-from hal.plc.vendor_mme import Network
+from hal.plc.vendor_mme import Network, Vendor
 from hal.ports import HalError, ModemFault, PlcFact
 from hal.quantities import EvseId
 
 # An interface that is missing or down is looked for this often.
 INTERFACE_POLL_S = 0.25
+# How long a modem may take to tell its networks, or its role after it has the key.
+TELL_TIMEOUT_S = 0.3
+_POLL_S = 0.005
 _NO_MAC = bytes(6)
 
 
 class LinkBusy(HalError):
-    """A vehicle is matched or matching; its key stays."""
+    """A vehicle is plugged in, or another asks for the same; nothing was changed."""
+
+
+class SelfTestFailed(HalError):
+    """The modem did not come to carry a key in time; the message says how far it got."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """A modem that answered and carries a fresh key; times from the test's beginning."""
+
+    modem: ModemInfo
+    verified_by: str
+    """The message that told the key's NID; CM_SET_KEY.CNF where the modem tells none."""
+    answered_s: float
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,9 @@ class PlcStatus:
     ev_mac: bytes | None
     networks: Sequence[Network]
     """The modem's network and its other members, where the modem tells."""
+    map_outcome: MapOutcome | None
+    map_carriers: int
+    """What became of the vehicle's CM_AMP_MAP.REQ, and for how many carriers it was."""
     runs: Sequence[RunRecord]
     """The last, oldest first."""
     drops: Mapping[str, int]
@@ -77,6 +99,7 @@ class GreenPhyLink:
         self._port_fault: str | None = None
         self._connected = False
         self._watcher: FrameWatcher | None = None
+        self._tests = False
         self._settings = (profile, timings, attenuation_offset_db, counts_toggles)
         self.machine = self._new_machine(_NO_MAC)
 
@@ -127,23 +150,63 @@ class GreenPhyLink:
             link_up=modem.link_up,
             ev_mac=matching.matched_mac,
             networks=modem.networks,
+            map_outcome=self.machine.amplitude.outcome,
+            map_carriers=self.machine.amplitude.carriers,
             runs=matching.records,
             drops=dict(matching.drops),
             modem_drops=dict(self.machine.modem_drops),
             driver_counters=driver_counters(self.interface),
         )
 
-    async def selftest(self, timeout_s: float = 5.0) -> float:
-        """Set a fresh key and verify it: the seconds it took. Raises LinkBusy, TimeoutError if the modem fails."""
-        if self.machine.matching.state not in (SlacState.UNARMED, SlacState.WAITING, SlacState.EXPIRED):
-            raise LinkBusy("a vehicle is matched or matching")
+    async def networks(self) -> Sequence[Network]:
+        """The modem's networks as they are now, or as last told where it does not answer."""
+        before = self.machine.modem.networks
+        if self.machine.modem.ask_network():
+            self._flush()
+            await self._wait(lambda: self.machine.modem.networks is not before, TELL_TIMEOUT_S)
+        return self.machine.modem.networks
+
+    async def selftest(self, timeout_s: float = 5.0) -> SelfTest:
+        """Find the modem anew, set a fresh key and verify it. Raises LinkBusy, SelfTestFailed."""
+        if self._connected:
+            raise LinkBusy("a vehicle is plugged in")
+        if self._tests:
+            raise LinkBusy("a self-test is under way")
+        self._tests = True
+        try:
+            return await self._selftest(timeout_s)
+        finally:
+            self._tests = False
+
+    async def _selftest(self, timeout_s: float) -> SelfTest:
+        if self.machine.modem.state is ModemState.DOWN:
+            raise SelfTestFailed(self._why_not_ready(""))
         begun = self._clock()
-        self.machine.renew_key(begun)
+        self.machine.start_over(begun)
         self._flush()
-        async with asyncio.timeout(timeout_s):
-            while not self.machine.is_ready:
-                await asyncio.sleep(0.005)
-        return self._clock() - begun
+        if not await self._wait(lambda: self.machine.modem.info is not None, timeout_s):
+            raise SelfTestFailed(self._why_not_ready("the modem does not answer"))
+        answered_s = self._clock() - begun
+        if not await self._wait(lambda: self.machine.is_ready, timeout_s - answered_s):
+            raise SelfTestFailed(self._why_not_ready("the modem answers but does not take a key"))
+        took_s = self._clock() - begun
+        modem, info = self.machine.modem, self.machine.modem.info
+        assert info is not None
+        if info.vendor is Vendor.QUALCOMM:
+            await self._wait(lambda: modem.info is None or modem.info.slac_mode is not None, TELL_TIMEOUT_S)
+        return SelfTest(modem.info or info, modem.verified_by, answered_s, took_s)
+
+    def _why_not_ready(self, otherwise: str) -> str:
+        if self.machine.modem.state is ModemState.DOWN:
+            return self._port_fault or f"{self.interface}: interface down"
+        return otherwise
+
+    async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Whether it came true in time."""
+        until = self._clock() + timeout_s
+        while not condition() and self._clock() < until:
+            await asyncio.sleep(_POLL_S)
+        return condition()
 
     def watch_frames(self, watcher: FrameWatcher | None) -> None:
         """Show every frame, in and out, to `watcher`; None ends it. Keys are blanked by `Capture`, not here."""

@@ -43,6 +43,7 @@ _root.handlers[:] = _handlers
 _root.setLevel(_level)
 
 __all__ = [
+    "CM_AMP_MAP",
     "CM_GET_KEY",
     "CM_SET_KEY",
     "CM_SLAC_MATCH",

@@ -70,6 +70,7 @@ PIB_SLAC_MODE_EVSE = 2
 _COOKIE = 0x65767365
 
 _SUCCESS = {Vendor.QUALCOMM: 1, Vendor.LUMISSIL: 0}
+_NID_BY: dict[type[NwInfoReq] | type[GetKeyReq], str] = {NwInfoReq: "VS_NW_INFO", GetKeyReq: "CM_GET_KEY"}
 
 
 class ModemState(StrEnum):
@@ -129,6 +130,11 @@ class ModemInfo:
     slac_mode: int | None = None
     """From the parameter block; 2 is EVSE, None where it cannot be read."""
 
+    @property
+    def is_evse(self) -> bool | None:
+        """Whether the parameter block gives it the EVSE's role; None where it cannot be read."""
+        return None if self.slac_mode is None else self.slac_mode == PIB_SLAC_MODE_EVSE
+
 
 _Step = SwVerReq | OpAttributesReq | LumissilVersionReq
 _DETECTION: tuple[_Step, ...] = (OpAttributesReq(_COOKIE), SwVerReq(), LumissilVersionReq())
@@ -171,7 +177,7 @@ class Modem:
 
     def interface_down(self) -> None:
         self._lose_key()
-        self.state, self._deadline = ModemState.DOWN, None
+        self.state, self._deadline, self.networks = ModemState.DOWN, None, ()
         self._report(ModemTrouble.INTERFACE_DOWN)
 
     def renew_key(self, now: float) -> None:
@@ -180,6 +186,30 @@ class Modem:
             self._lose_key()
             self._begin_keying(now)
 
+    def start_over(self, now: float) -> None:
+        """Ask who the modem is and give it a fresh key, whatever was known of it."""
+        if self.state is not ModemState.DOWN:
+            self._lose_key()
+            self._detect(now)
+
+    def ask_network(self) -> bool:
+        """Have `networks` told anew. Whether the modem is one that tells; nothing waits for its answer."""
+        if self.state is not ModemState.READY or self._verifies_by is not NwInfoReq:
+            return False
+        self._send(NwInfoReq())
+        return True
+
+    def is_own(self, header: Header) -> bool:
+        """Whether a frame is from our modem to us: others on the line must not speak for it."""
+        return header.destination == self.host_mac and (
+            self.info is None or header.source in (self.info.mac, LOCAL_MODEM)
+        )
+
+    @property
+    def verified_by(self) -> str:
+        """What told that the modem carries the key: its NID by either message, or but the result."""
+        return "CM_SET_KEY.CNF" if self._verifies_by is None else _NID_BY[self._verifies_by]
+
     def expect_join(self, now: float) -> None:
         """A vehicle has been given the key: watch for it closely."""
         self.link_up = False
@@ -187,7 +217,7 @@ class Modem:
 
     def feed(self, frame: bytes, now: float, header: Header) -> str | None:
         """A frame of the vendor's or about the key. Returns why it was not acted on, or None."""
-        if header.destination != self.host_mac or not self._is_ours(header.source):
+        if not self.is_own(header):
             return NOT_OUR_MODEM
         try:
             if header.is_vendor_specific:
@@ -228,7 +258,7 @@ class Modem:
 
     def _detect(self, now: float) -> None:
         self.state = ModemState.DETECTING
-        self.info = None
+        self.info, self.networks = None, ()
         self._step = -1
         self._detect_next(now)
 
@@ -370,10 +400,6 @@ class Modem:
 
     # --- answers ---
 
-    def _is_ours(self, source: bytes) -> bool:
-        """Others on the line must not speak for our modem."""
-        return self.info is None or source in (self.info.mac, LOCAL_MODEM)
-
     def _on_vendor(self, source: bytes, message: vendor_mme.VendorMessage, now: float) -> None:
         match message:
             case OpAttributesCnf(status=0, cookie=cookie) if cookie == _COOKIE and self._is_detecting:
@@ -407,7 +433,7 @@ class Modem:
         if self.info is None:
             return
         self.info = replace(self.info, slac_mode=mode)
-        if mode != PIB_SLAC_MODE_EVSE:
+        if not self.info.is_evse:
             log.warning("modem %s is not in EVSE role: SLAC mode %d in its PIB", mme.format_mac(self.info.mac), mode)
 
     def _on_nid(self, ours: bool, now: float) -> None:

@@ -32,7 +32,6 @@ from hal.plc.mme import (
     GROUPS,
     MATCH_REQ_MVF_LENGTH,
     AmpMap,
-    AmpMapCnf,
     AttenCharRsp,
     AttenProfile,
     MatchReq,
@@ -47,7 +46,7 @@ from hal.plc.mme import (
 )
 from hal.plc.run import Run, RunState, Verdict
 from hal.plc.runs import RunRecord, Runs
-from hal.plc.slac_events import Begun, Drop, Failed, Joined, Left, Matched, SlacEvent, SlacFailure, SlacState
+from hal.plc.slac_events import Begun, Drop, Failed, Joined, Left, MapAsked, Matched, SlacEvent, SlacFailure, SlacState
 from hal.plc.timings import (
     C_EV_MATCH_MNBC,
     T_CONN_RESUME_S,
@@ -364,10 +363,10 @@ class Matching:
         took_s = now - run.first_parm_at
         self._events.append(Matched(run.ev_mac, run.run_id, run.mean_db() + self._offset_db, run.sounds, took_s))
 
-    def _on_amp_map(self, source: bytes, _message: AmpMap, _now: float) -> Drop | None:
+    def _on_amp_map(self, source: bytes, message: AmpMap, _now: float) -> Drop | None:
         if self._matched is None or self._matched.ev_mac != source:
             return Drop.WRONG_STATE
-        self._frames.append(encode(source, self.evse_mac, AmpMapCnf(0)))
+        self._events.append(MapAsked(source, message))
         return None
 
 

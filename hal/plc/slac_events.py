@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hal.plc.mme import AmpMap
+
 
 class SlacState(StrEnum):
     UNARMED = "unarmed"
@@ -71,4 +73,12 @@ class Failed:
     rekey: bool
 
 
-SlacEvent = Begun | Matched | Joined | Left | Failed
+@dataclass(frozen=True, slots=True)
+class MapAsked:
+    """The matched vehicle wants carriers lowered; it is answered once the modem has been told."""
+
+    ev_mac: bytes
+    amp_map: AmpMap
+
+
+SlacEvent = Begun | Matched | Joined | Left | Failed | MapAsked

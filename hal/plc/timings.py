@@ -40,6 +40,8 @@ T_CONN_RESUME_S = 6.0
 JOIN_POLL_S = 0.1
 # ... and this often once it has, to notice a loss within TP_match_leave, 1 s.
 LINK_POLL_S = 0.5
+# How long an amplitude map may take to be confirmed.
+TT_AMP_MAP_EXCHANGE_S = 0.2
 # How often a request is repeated without an answer.
 C_EV_MATCH_RETRY = 2
 # Sounds that are asked for (CM_SLAC_PARM.CNF NUM_SOUNDS).

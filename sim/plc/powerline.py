@@ -33,6 +33,14 @@ class Role(StrEnum):
     EVSE = "evse"
 
 
+class TakesMap(StrEnum):
+    """How a modem takes CM_AMP_MAP.REQ of its host."""
+
+    NORMAL = "normal"
+    REFUSE = "refuse"
+    NEVER = "never"
+
+
 class SetKey(StrEnum):
     """How a modem takes CM_SET_KEY.REQ."""
 
@@ -57,6 +65,8 @@ class VirtualModem:
     host_mac: bytes | None = None
     restart_s: float = 1.0
     late_s: float = 0.5
+    takes_map: TakesMap = TakesMap.NORMAL
+    amplitude_map: mme.AmpMap | None = None
     tells_attenuation_twice: bool = True
     """Qualcomm firmware sends its vendor's form of each CM_ATTEN_PROFILE.IND too."""
 
@@ -68,6 +78,7 @@ class VirtualModem:
         self.deaf_until = now + deaf_s
         self.nmk, self.keyed_at = DEFAULT_NMK, float("-inf")
         self.host_mac = None
+        self.amplitude_map = None
 
     def pib(self) -> bytes:
         block = bytearray(_PIB_SIZE)
@@ -217,6 +228,10 @@ class Powerline:
             return []
         if isinstance(message, mme.SetKeyReq):
             return self._set_key(modem, frame, message, now, late=late)
+        if isinstance(message, mme.AmpMap) and modem.takes_map is not TakesMap.NEVER:
+            if modem.takes_map is TakesMap.NORMAL:
+                modem.amplitude_map = message
+            return [(modem, mme.encode(header.source, modem.mac, mme.AmpMapCnf(modem.takes_map is TakesMap.REFUSE)))]
         if isinstance(message, mme.GetKeyReq):
             cnf = mme.GetKeyCnf(0, mme.network_id(modem.nmk))
             return [(modem, mme.encode(header.source, modem.mac, cnf))]

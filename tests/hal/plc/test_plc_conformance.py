@@ -6,8 +6,9 @@ All in the `strict` profile. A message that fails a check gets no answer, change
 import pytest
 
 from hal.plc import mme
+from hal.plc.frame import MmeFault
 from hal.plc.run import Verdict
-from hal.plc.slac_events import Drop, Failed, Joined, Left, Matched, SlacFailure, SlacState
+from hal.plc.slac_events import Drop, Failed, Joined, Left, MapAsked, Matched, SlacFailure, SlacState
 from tests.hal.plc.plc_talk import EV, EVSE, MODEM, NMK, OTHER_EV, OTHER_EVSE, OTHER_RUN, RUN, Talk
 
 WRONG = {
@@ -414,11 +415,22 @@ class TestSlacMatch:
 class TestAmpMap:
     def test_after_the_match(self, talk: Talk):
         talk.until_matched()
-        assert talk.amp_map() == [mme.AmpMapCnf(0)]
+        talk.events()
+        assert talk.amp_map() == []
+        assert talk.events() == [MapAsked(EV, mme.AmpMap(4, b"\x11\x11"))], "the modem is asked first"
 
     def test_while_linked(self, talk: Talk):
         talk.until_linked()
-        assert talk.amp_map() == [mme.AmpMapCnf(0)]
+        talk.events()
+        talk.amp_map()
+        assert talk.events() == [MapAsked(EV, mme.AmpMap(4, b"\x11\x11"))]
+
+    def test_of_no_carriers(self, talk: Talk):
+        talk.until_linked()
+        talk.events()
+        assert talk.raw(mme.encode(EVSE, EV, mme.AmpMap(1, b"\x01")).replace(b"\1\0\1", b"\0\0\1")) == []
+        assert talk.dropped() == {MmeFault.BAD_FIELD: 1}
+        assert talk.events() == []
 
     def test_before_the_match(self, talk: Talk):
         talk.until_choosing()

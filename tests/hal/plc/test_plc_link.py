@@ -10,15 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from hal.plc import capture
 from hal.plc import link as link_module
 from hal.plc import port as port_module
-from hal.plc.capture import Capture
 from hal.plc.frame import parse_header
-from hal.plc.link import GreenPhyLink, LinkBusy
+from hal.plc.link import GreenPhyLink, LinkBusy, SelfTestFailed
 from hal.plc.port import FRAMES_A_WAKE, InterfaceDown, InterfaceGone, PacketPort, PortError
+from hal.plc.vendor_mme import Vendor
 from hal.ports import LinkReady, ModemFault, ModemReady, PlcFact, PlcLink, SlacBegun, SlacMatched
 from hal.quantities import EvseId
-from sim.plc.powerline import Powerline, Role, VirtualModem
+from sim.plc.powerline import Powerline, Role, SetKey, VirtualModem
 from sim.plc.vehicle import EvSlac
 from tests.hal.plc.plc_talk import EV, EVSE, MODEM
 
@@ -251,9 +252,10 @@ class TestGreenPhyLink:
         await link.open()
         await until(lambda: len(facts) == 1)
         with (tmp_path / "slac.pcap").open("wb") as file:
-            capture = Capture(file)
-            link.watch_frames(lambda frame: capture.write(frame, 1_700_000_000_000_000_123))
-            assert 0 <= await link.selftest() < 5
+            link.watch_frames(lambda frame: file.write(capture.record(frame, 1_700_000_000_000_000_123)))
+            tested = await link.selftest()
+            assert (tested.modem.mac, tested.modem.is_evse, tested.verified_by) == (MODEM, True, "VS_NW_INFO")
+            assert 0 <= tested.answered_s <= tested.took_s < 5
             link.vehicle_connected(True)
             cable.vehicle.start(asyncio.get_running_loop().time())
             await until(lambda: isinstance(facts[-1], LinkReady))
@@ -264,8 +266,10 @@ class TestGreenPhyLink:
         assert [run.verdict for run in status.runs] == ["matched"]
         await until(lambda: bool(link.status().networks[0].stations))
         assert [(member.mac, member.bridged) for member in link.status().networks[0].stations] == [(PEER, EV)]
+        cable.ev_modem.host_mac = PEER
+        assert [member.bridged for member in (await link.networks())[0].stations] == [PEER], "asked anew"
         assert status.modem_drops == status.driver_counters == {}
-        with pytest.raises(LinkBusy):
+        with pytest.raises(LinkBusy, match="a vehicle is plugged in"):
             await link.selftest()
         written = (tmp_path / "slac.pcap").read_bytes()
         assert cable.modem.nmk not in written
@@ -273,8 +277,45 @@ class TestGreenPhyLink:
 
     async def test_the_selftest_of_a_silent_modem_fails(self, interface: Interface, link: GreenPhyLink):
         await link.open()
-        with pytest.raises(TimeoutError):
+        with pytest.raises(SelfTestFailed, match="the modem does not answer"):
             await link.selftest(timeout_s=0.05)
+        interface.running = False
+        await until(lambda: link.status().modem_state == "interface down")
+        with pytest.raises(SelfTestFailed, match="plc0: interface down"):
+            await link.selftest()
+
+    async def test_the_selftest_of_a_modem_that_takes_no_key_fails(self, cable: Cable, link: GreenPhyLink):
+        cable.modem.set_key = SetKey.NEVER
+        await link.open()
+        with pytest.raises(SelfTestFailed, match="answers but does not take a key"):
+            await link.selftest(timeout_s=0.2)
+
+    async def test_the_selftest_of_a_missing_interface_names_it(self, interface: Interface, link: GreenPhyLink):
+        interface.exists = False
+        await link.open()
+        with pytest.raises(SelfTestFailed, match="plc0: No such device"):
+            await link.selftest()
+
+    async def test_the_selftest_finds_another_modem_in_the_same_place(
+        self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]
+    ):
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        cable.modem.vendor, cable.modem.mac, cable.modem.role = Vendor.LUMISSIL, PEER[:5] + b"\x09", Role.EV
+        tested = await link.selftest()
+        assert (tested.modem.vendor, tested.modem.mac) == (Vendor.LUMISSIL, cable.modem.mac)
+        assert (tested.verified_by, tested.modem.is_evse) == ("CM_GET_KEY", None)
+        assert await link.networks() == (), "it tells none"
+
+    async def test_one_selftest_at_a_time(self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]):
+        await link.open()
+        await until(lambda: len(facts) == 1)
+        first = asyncio.create_task(link.selftest())
+        await asyncio.sleep(0)
+        with pytest.raises(LinkBusy, match="under way"):
+            await link.selftest()
+        await first
+        await link.selftest()
 
     async def test_after_close_nothing_happens(self, cable: Cable, link: GreenPhyLink, facts: list[PlcFact]):
         await link.open()
