@@ -3,6 +3,8 @@
     evsed CONFIG            run
     evsed --check CONFIG    read the configuration and say whether it is good
 
+What is told on the command line goes before the configuration and before what the CSMS has set (firmware/overrides.py).
+
 Loops: boards, PLC and sessions on the main one; each EVSE's SECC and the CSMS link on loops of their own, because their
 TLS keys are in a TPM that takes its time.
 """
@@ -44,6 +46,7 @@ from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.log_file import LogFile
 from firmware.operator_side import OperatorSide, kept_pause
+from firmware.overrides import add_arguments, overridden
 from firmware.secrets import SealedSecrets
 from firmware.session import Session
 from firmware.supervisor import supervise
@@ -54,8 +57,8 @@ from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
 from hal.ports import BoardSupport
 from hal.quantities import EvseId
-from ocpp_client.config import OcppConfig
-from ocpp_client.ports import JournalError, ResetRequested
+from ocpp_client.config import OcppConfig, Override
+from ocpp_client.ports import OcppError, ResetRequested
 from ocpp_client.station import OcppStation
 from secc.ports import PausedSession
 from secc.server import SeccServer
@@ -78,9 +81,10 @@ SHUTDOWN_S = 15.0
 T = TypeVar("T")
 
 
-async def run(config: Config, stop: asyncio.Event) -> None:
-    """Charge until `stop`, then go down in order. Raises CertsError, JournalError."""
+async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ...] = ()) -> None:
+    """Charge until `stop`, then go down in order. Raises CertsError, ConfigError, OcppError."""
     main = asyncio.get_running_loop()
+    _make_state_dir(config.station.state_dir)
     async with AsyncExitStack() as stack:
         credentials = await asyncio.to_thread(Credentials, config)
         stack.callback(credentials.close)
@@ -96,7 +100,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         journal = await _on(csms, SqliteJournal.open(config.station.state_dir / "journal.sqlite"))
         stack.push_async_callback(lambda: _on(csms, journal.close()))
         station = OcppStation(
-            _ocpp_config(config),
+            _ocpp_config(config, overrides),
             journal,
             _from_thread(main, dispatcher.take),
             tls=credentials.csms_context(),
@@ -130,6 +134,13 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         for work in working:
             work.cancel()
     log.info("stopped")
+
+
+def _make_state_dir(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"station.state_dir cannot be made: {error}") from error
 
 
 def _watch_certificates(
@@ -292,7 +303,7 @@ def _observers(config: Config, stack: AsyncExitStack) -> list[Observer]:
     return watchers
 
 
-def _ocpp_config(config: Config) -> OcppConfig:
+def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
     station, csms, first = config.station, config.csms, config.evse[0]
     return OcppConfig(
         identity=station.identity,
@@ -315,6 +326,7 @@ def _ocpp_config(config: Config) -> OcppConfig:
         web_socket_ping_s=csms.web_socket_ping_s,
         ev_connection_timeout_s=csms.ev_connection_timeout_s,
         meter_note_s=csms.meter_note_s,
+        overrides=overrides,
     )
 
 
@@ -325,11 +337,11 @@ def _version() -> str:
         return "development"
 
 
-async def _run_until_signal(config: Config) -> None:
+async def _run_until_signal(config: Config, overrides: tuple[Override, ...]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(config, stop)
+    await run(config, stop, overrides)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -337,9 +349,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evsed", description="The software of an EV charging station")
     parser.add_argument("config", type=Path)
     parser.add_argument("--check", action="store_true", help="only read the configuration")
+    add_arguments(parser)
     options = parser.parse_args(arguments)
     try:
-        config = load(options.config)
+        config = overridden(load(options.config), options)
     except ConfigError as error:
         print(f"evsed: {error}", file=sys.stderr)
         return 2
@@ -353,8 +366,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         force=True,
     )
     try:
-        asyncio.run(_run_until_signal(config))
-    except (CertsError, ConfigError, DriverError, JournalError) as error:
+        asyncio.run(_run_until_signal(config, tuple(options.ocpp)))
+    except (CertsError, ConfigError, DriverError, OcppError) as error:
         log.error("evsed cannot run: %s", error)
         return 1
     return 0

@@ -169,11 +169,12 @@ def parse(text: str, path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
     config: Config = _Reader(path, _lines_of_keys(text)).table(Config, raw, "")
-    _check(config, path)
+    check(config, path)
     return config
 
 
-def _check(config: Config, path: Path) -> None:
+def check(config: Config, path: Path) -> None:
+    """What no single key shows. Raises ConfigError."""
     numbers = [evse.id for evse in config.evse]
     if sorted(numbers) != list(range(1, len(numbers) + 1)):
         raise ConfigError(f"{path}: evse.id must count from 1 without gaps, not {numbers}")

@@ -7,6 +7,19 @@ from ocpp_client.ports import TxPoint
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """A variable of the station, as somebody starts the daemon with it; a restart without it undoes it."""
+
+    component: str
+    name: str
+    value: str
+    instance: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.component}.{self.name}{f'[{self.instance}]' if self.instance else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class OcppConfig:
     identity: str
     url: str
@@ -44,3 +57,5 @@ class OcppConfig:
     """How often, at most, a meter reading is written down for the case of a power cut: flash wears."""
     boot_retry_s: float = 30.0
     """Between BootNotifications when the CSMS names no interval or does not answer (B02.FR.05)."""
+    overrides: tuple[Override, ...] = ()
+    """Set over what the CSMS had set."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ocpp_client.config import Override
 from ocpp_client.wire import Payload, parse_time
 
 
@@ -104,6 +105,20 @@ class DeviceModel:
     ) -> None:
         """The station's own word on a variable; no rule for a CSMS applies."""
         self._values[(component.lower(), evse_id, connector, name.lower(), "")] = value
+
+    def override(self, override: Override) -> str | None:
+        """Set from now on, whatever was stored, and not stored itself: the reason against it, or None."""
+        key: Key = (override.component.lower(), None, None, override.name.lower(), override.instance.lower())
+        variable = self._variables.get(key)
+        if variable is None:
+            return "there is no such variable"
+        if variable.mutability is Mutability.READ_ONLY:
+            return "the variable is read-only"
+        if (refusal := _refusal(variable, override.value)) is not None:
+            return refusal[1]
+        self._values[key] = override.value
+        self._stored.pop(key, None)
+        return None
 
     def on_change(self, component: str, name: str, listener: Callable[[str], None]) -> None:
         """Called with the new value by `tell_changes` after a CSMS set the variable."""

@@ -106,6 +106,7 @@ class Link:
         self._socket: ClientConnection | None = None
         self._next: ClientConnection | None = None
         self._next_ready = asyncio.Event()
+        self._cut = False
         self.counts: Counter[str] = Counter()
 
     @property
@@ -133,6 +134,12 @@ class Link:
             await asyncio.sleep(0.01)
         if socket is not None:
             await socket.close(1000, reason)
+
+    def cut(self, cut: bool) -> None:
+        """As if the network were gone, without a word to the CSMS, until it is there again: for simulations."""
+        self._cut = cut
+        if cut and self._socket is not None:
+            self._socket.transport.abort()
 
     async def move(self, endpoint: Endpoint) -> Moved:
         """Open the next connection while this one serves, and go over to it if the CSMS takes it."""
@@ -178,6 +185,8 @@ class Link:
         return socket
 
     async def _connect(self, endpoint: Endpoint) -> ClientConnection:
+        if self._cut:
+            raise OSError("the network is down (simulated)")
         if endpoint.tls is None and endpoint.url.startswith("wss:"):
             raise ValueError("no TLS: roots or the station's key are missing")
         ping_s = self._ping_s() or None

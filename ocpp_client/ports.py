@@ -18,6 +18,10 @@ class OcppError(Exception):
     """Root of every error of the operator side."""
 
 
+class ConfigurationError(OcppError):
+    """The station was started with what it cannot take; the message names it."""
+
+
 class JournalError(OcppError):
     """The journal could not write or read; what the call would have stored is not durable."""
 

@@ -44,6 +44,7 @@ from ocpp_client.ports import (
     AuthorizeAnswer,
     CertificateStore,
     ChargingState,
+    ConfigurationError,
     ConnectorStatus,
     CsmsOnline,
     EventSent,
@@ -204,10 +205,11 @@ class OcppStation:
     # --- Life ---
 
     async def start(self) -> None:
-        """Take up what the journal holds, end what a power cut left open, and connect."""
+        """Take up what the journal holds, end what a power cut left open, and connect. Raises ConfigurationError."""
         self._loop = asyncio.get_running_loop()
         await self._restore()
         await self._restore_password()
+        self._override()
         await self._open_security_log()
         self.model.on_change("OCPPCommCtrlr", "WebSocketPingInterval", self._ping_changed)
         self.model.on_change("OCPPCommCtrlr", "HeartbeatInterval", self._heartbeat_changed)
@@ -250,6 +252,11 @@ class OcppStation:
                     takers[key](text)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 log.error("the stored %s cannot be read, starting without: %s", key, error)
+
+    def _override(self) -> None:
+        for override in self._config.overrides:
+            if (reason := self.model.override(override)) is not None:
+                raise ConfigurationError(f"{override} = {override.value!r}: {reason}")
 
     async def _restore_password(self) -> None:
         """The kept one before the configuration's. One from a journal that still held it is kept from now on."""
@@ -328,6 +335,10 @@ class OcppStation:
     def signing_waits(self) -> tuple[float, int]:
         wait_s = self.model.number("SecurityCtrlr", "CertSigningWaitMinimum")
         return wait_s, int(self.model.number("SecurityCtrlr", "CertSigningRepeatTimes"))
+
+    def cut_link(self, cut: bool) -> None:
+        """Simulate that the network is gone, or back."""
+        self._dialogue.link.cut(cut)
 
     def needs_client_certificate(self) -> bool:
         return self._network.active.security_profile == 3

@@ -121,8 +121,8 @@ AFTER = ("slac last", "session list", "session show 1", "events --since 1m --sou
 FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
 NO_DAEMON = ("status",)
-WITHOUT_JSON = ("v2g", "completion", "provision", "factory-reset")
-HELP = ("completion bash", "provision --help", "factory-reset --help")
+WITHOUT_JSON = ("v2g", "completion", "provision", "factory-reset", "simulate")
+HELP = ("completion bash", "provision --help", "factory-reset --help", "simulate --help", "simulate plug_in --help")
 
 
 def shots(site: Site) -> Iterator[Shot]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "config": "the configuration file",
     "logs": "log levels and the audit log",
     "v2g": "decode and encode V2G messages",
+    "simulate": "drive vehicles up to a simulated board, break it, cut the network",
     "provision": "give the station its keys and certificates",
     "factory-reset": "destroy every key and certificate of the station",
     "completion": "a script that completes this command in a shell",

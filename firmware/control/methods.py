@@ -18,12 +18,14 @@ from firmware.control.params import Param
 from firmware.control.plc_info import plc_info, slac_runs
 from firmware.control.roles import Role
 from firmware.control.rpc import Code, RpcError
+from firmware.control.simulate import SIMULATE
 from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
 from firmware.control.why import Blocker, notes, why
 from firmware.history import Event
 from hal.plc.link import GreenPhyLink
 from hal.ports import Contactor
+from hal.simulation import SimulationError
 from ocpp_client.ports import JournalError
 from secc.ports import TlsUnavailable
 
@@ -257,7 +259,11 @@ def _sees_tokens(caller: Caller) -> bool:
     return caller.role >= Role.TECHNICIAN
 
 
-FAILURES: dict[type[Exception], Code] = {JournalError: Code.UNAVAILABLE, CertsError: Code.UNAVAILABLE}
+FAILURES: dict[type[Exception], Code] = {
+    JournalError: Code.UNAVAILABLE,
+    CertsError: Code.UNAVAILABLE,
+    SimulationError: Code.UNAVAILABLE,
+}
 """What a handler may raise besides RpcError, and how the caller is told."""
 
 _SINCE = Param(str, is_time=True, says="ISO 8601 with offset")
@@ -327,4 +333,5 @@ METHODS: dict[str, Method] = {
         "write the secrets of TLS sessions to a file, for a while, so that Wireshark can read them",
     ),
     "Audit.Show": Method(_SERVICE, _audit, {"limit": Param(int, 50, low=1, high=500)}, "the latest calls and refusals"),
+    **SIMULATE,
 }

@@ -127,6 +127,10 @@ class Csms:
 
         return await asyncio.wrap_future(self._loop.submit(ask()))
 
+    def cut_link(self, cut: bool) -> None:
+        """Simulate that the network is gone, or back."""
+        self._loop.call(lambda: self._station.cut_link(cut))
+
     async def queue_length(self) -> int:
         """Raises JournalError."""
         return await asyncio.wrap_future(self._loop.submit(self._journal.pending_count()))

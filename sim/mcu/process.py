@@ -23,6 +23,8 @@ from sim.mcu.plant import Plant
 log = logging.getLogger(__name__)
 
 SHOW_PERIOD_S = 1.0
+PLANT_FAULTS = ("weld", "stuck_open", "lock_jam", "silence", "reset")
+"""What can be wrong with the plant and the MCU, beside the faults the board's sensors see."""
 _MAX_LINE = 4096
 _STEADY_DUTY = {WireCpMode.X1: 100.0, WireCpMode.E: 0.0, WireCpMode.F: 0.0}
 

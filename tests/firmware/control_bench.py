@@ -33,6 +33,7 @@ from firmware.visits import Visits
 from hal import ports as hal
 from hal.ports import BoardUnavailable, Contactor, CpMode, CpState, EvseSnapshot
 from hal.quantities import EvseId, MeterReading
+from hal.simulation import Simulator
 from ocpp_client import ports as ocpp
 from ocpp_client.ports import JournalError, QueuedMessage
 from secc import ports as secc
@@ -65,7 +66,7 @@ class Board:
         return self.reading
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") or name in vars(Simulator):
             raise AttributeError(name)
         return lambda *_: None
 

@@ -15,6 +15,7 @@ from firmware import config
 from firmware.control.audit import check, latest
 from firmware.control.methods import METHODS
 from firmware.control.roles import Peer, Role, groups_by_name, peer_of, role_of
+from firmware.control.simulate import SIMULATE
 from firmware.control.start import start_control
 from tests.firmware.control_bench import GROUPS, Bench, bench, connected
 
@@ -22,7 +23,7 @@ UID = 61001
 PYTHON = Path(sys.executable).resolve()
 """Outside any virtual environment, whose directory may be closed to other users."""
 FREE = {"Control.WhoAmI"}
-TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog"}
+TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", *SIMULATE}
 SERVICE = {"Audit.Show"}
 
 CALL_ALL = """

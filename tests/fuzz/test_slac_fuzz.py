@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hal.plc import mme, vendor_mme
@@ -72,7 +72,7 @@ Steps = st.lists(
 
 
 @given(Steps, st.sampled_from(list(Profile)))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_no_conversation_kills_the_machine(steps: list[bytes | float | str], profile: Profile):
     rig = Rig(profile=profile)
     rig.boot()
