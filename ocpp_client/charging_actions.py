@@ -1,10 +1,12 @@
 """Smart charging: the CSMS's four messages about charging profiles (K01, K08-K10)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from ocpp_client.actions import Answer, Handlers, SendLater, accepted, status
-from ocpp_client.profiles import Installed, ProfileRefused, Profiles
+from ocpp_client.composite import composite
+from ocpp_client.profile_rules import ProfileRefused
+from ocpp_client.profiles import Installed, Profiles
 from ocpp_client.wire import Payload
 
 PROFILES_PER_REPORT = 5
@@ -55,11 +57,11 @@ class ChargingActions:
         return accepted(lambda: self._report(request["requestId"], found))
 
     def _report(self, request_id: int, found: list[Installed]) -> None:
-        batches = [batch for evse_id in sorted({item.evse_id for item in found}) for batch in _batches(evse_id, found)]
-        for index, (evse_id, profiles) in enumerate(batches, 1):
+        batches = list(_batches(found))
+        for index, (source, evse_id, profiles) in enumerate(batches, 1):
             report: Payload = {
                 "requestId": request_id,
-                "chargingLimitSource": "CSO",
+                "chargingLimitSource": source,
                 "evseId": evse_id,
                 "chargingProfile": profiles,
                 "tbc": index < len(batches),
@@ -71,17 +73,17 @@ class ChargingActions:
         if not 0 < duration_s <= MAX_COMPOSITE_S:
             return status("Rejected", "InvalidValue", "duration from 1 s to a year")
         try:
-            schedule = self._profiles.composite(
-                request["evseId"], self._now_utc(), duration_s, request.get("chargingRateUnit", "A")
+            schedule = composite(
+                self._profiles, request["evseId"], self._now_utc(), duration_s, request.get("chargingRateUnit")
             )
         except ProfileRefused as refused:
             return status("Rejected", refused.reason_code, refused.detail)
         return Answer({"status": "Accepted", "schedule": schedule})
 
 
-def _batches(evse_id: int, found: list[Installed]) -> list[tuple[int, list[Payload]]]:
-    profiles = [item.profile for item in found if item.evse_id == evse_id]
-    return [
-        (evse_id, profiles[start : start + PROFILES_PER_REPORT])
-        for start in range(0, len(profiles), PROFILES_PER_REPORT)
-    ]
+def _batches(found: list[Installed]) -> Iterator[tuple[str, int, list[Payload]]]:
+    """By who set them and where they hold, a few at a time."""
+    for source, evse_id in sorted({(item.source, item.evse_id) for item in found}):
+        profiles = [item.profile for item in found if (item.source, item.evse_id) == (source, evse_id)]
+        for start in range(0, len(profiles), PROFILES_PER_REPORT):
+            yield source, evse_id, profiles[start : start + PROFILES_PER_REPORT]

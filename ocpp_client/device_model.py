@@ -101,10 +101,16 @@ class DeviceModel:
         return tuple(part.strip() for part in self.text(component, name).split(",") if part.strip())
 
     def assign(
-        self, component: str, name: str, value: str, evse_id: int | None = None, connector: int | None = None
+        self,
+        component: str,
+        name: str,
+        value: str,
+        evse_id: int | None = None,
+        connector: int | None = None,
+        instance: str = "",
     ) -> None:
         """The station's own word on a variable; no rule for a CSMS applies."""
-        self._values[(component.lower(), evse_id, connector, name.lower(), "")] = value
+        self._values[(component.lower(), evse_id, connector, name.lower(), instance.lower())] = value
 
     def override(self, override: Override) -> str | None:
         """Set from now on, whatever was stored, and not stored itself: the reason against it, or None."""

@@ -334,11 +334,10 @@ class CsmsOnline:
 
 @dataclass(frozen=True, slots=True)
 class SchedulePeriod:
-    """From `start_s` (seconds after the schedule's start) on: `limit_a` per phase."""
+    """From `from_s` (monotonic) on: `limit_a` per phase, None for no limit."""
 
-    start_s: float
-    limit_a: float
-    phases: int | None = None
+    from_s: float
+    limit_a: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +349,15 @@ class CsmsLimit:
 
     evse_id: EvseId
     limit_a: float | None
-    """None: no profile limits the EVSE."""
+    """Per phase; None: no profile limits the EVSE. Below 0 the vehicle shall feed back so much."""
     received_at_s: float
     """Monotonic, when the CALL that caused it was read, or when the period began."""
+    phases: int | None = None
+    """On how many phases the vehicle may draw; None for all."""
+    least_a: float = 0.0
+    """minChargingRate: the least the vehicle charges well with."""
+    schedule: tuple[SchedulePeriod, ...] = ()
+    """How the limit will change, ascending, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)

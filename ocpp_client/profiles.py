@@ -1,49 +1,43 @@
-"""The charging profiles a CSMS has set: checked, kept, and put together into the limit that holds (OCPP 2.0.1 block K).
+"""The charging profiles that hold: set by the CSMS or by who else limits the station (OCPP 2.0.1 block K).
 
-Pure. A rejected profile changes nothing. TxProfiles live as long as their transaction; the others outlive a restart, by
-`dump` and `restore`. EVSE 0 is the station.
+Pure. A rejected profile changes nothing. TxProfiles live as long as their transaction, external constraints as long as
+whoever set them says so; the others outlive a restart, by `dump` and `restore`. EVSE 0 is the station. How the purposes
+go together: a TxProfile outweighs the TxDefaultProfiles where it says something; ChargingStationMaxProfile and external
+constraints bound whatever the others allow.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime
 from typing import Any
 
 from hal.quantities import EvseId
 from ocpp_client.ports import TransactionState
-from ocpp_client.schedule import Allowance, Supply, lowest, stack_allowance
-from ocpp_client.wire import Payload, format_time, parse_time
+from ocpp_client.profile_rules import (
+    EXTERNAL,
+    LIMITS,
+    STATION_MAX,
+    TX_DEFAULT,
+    TX_PROFILE,
+    ProfileLimits,
+    ProfileRefused,
+    check_shape,
+)
+from ocpp_client.schedule import Allowance, Profile, Supply, stack_allowance, together, unix
+from ocpp_client.wire import Payload, parse_time
 
-TX_PROFILE, TX_DEFAULT, STATION_MAX = "TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile"
 _FOREVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-MAX_COMPOSITE_PERIODS = 256
-"""More are not computed at once; the schedule's duration then ends where they do."""
-
-
-class ProfileRefused(Exception):
-    """`reason_code` is a StatusInfoType.reasonCode, at most 20 characters."""
-
-    def __init__(self, reason_code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason_code = reason_code
-        self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileLimits:
-    """SmartChargingCtrlr's own limits."""
-
-    max_stack_level: int = 10
-    max_periods: int = 24
-    max_profiles: int = 40
+CSO = "CSO"
+"""ChargingLimitSourceEnumType of what the CSMS sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
     evse_id: int
     profile: Payload
+    calculable: Profile
+    source: str = CSO
 
 
 class Profiles:
@@ -52,13 +46,18 @@ class Profiles:
         evse_count: int,
         supply: Supply,
         transaction_on: Callable[[EvseId], TransactionState | None],
-        limits: ProfileLimits = ProfileLimits(),
+        limits: ProfileLimits = LIMITS,
     ) -> None:
-        self._evse_count = evse_count
-        self._supply = supply
+        self.evse_count = evse_count
+        self.supply = supply
         self._transaction_on = transaction_on
         self._limits = limits
         self._installed: dict[int, Installed] = {}
+        self._external: dict[tuple[str, int], Installed] = {}
+        self._chosen: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._installed)
 
     # --- Setting ---
 
@@ -66,22 +65,36 @@ class Profiles:
         """Install, replacing the one with the same id (K01.FR.05). Raises ProfileRefused."""
         self._check_place(evse_id, profile)
         self._check_transaction(evse_id, profile)
-        check_shape(profile, self._limits)
+        check_shape(profile, self._limits, self.supply)
         self._check_stack(evse_id, profile)
         if profile["id"] not in self._installed and len(self._installed) >= self._limits.max_profiles:
             raise ProfileRefused("TooManyProfiles", f"at most {self._limits.max_profiles} profiles")
-        self._installed[profile["id"]] = Installed(evse_id, profile)
+        self._installed[profile["id"]] = Installed(evse_id, profile, Profile.of(profile))
+        self._chosen.pop(profile["id"], None)
+
+    def set_external(self, source: str, evse_id: int, profile: Payload | None) -> None:
+        """What `source` (ChargingLimitSourceEnumType) bounds an EVSE or the station by; None lifts it."""
+        if profile is None:
+            self._external.pop((source, evse_id), None)
+        else:
+            self._external[source, evse_id] = Installed(evse_id, profile, Profile.of(profile), source)
+
+    def choose(self, profile_id: int, schedule_id: int) -> None:
+        """The vehicle's choice among a profile's schedules; the first holds until then."""
+        self._chosen[profile_id] = schedule_id
 
     def _check_place(self, evse_id: int, profile: Payload) -> None:
         purpose = profile["chargingProfilePurpose"]
-        if not 0 <= evse_id <= self._evse_count:
+        if not 0 <= evse_id <= self.evse_count:
             raise ProfileRefused("UnknownEvse", f"no EVSE {evse_id}")
         if purpose == STATION_MAX and evse_id != 0:
             raise ProfileRefused("InvalidEvseId", "ChargingStationMaxProfile is for EVSE 0")
         if purpose == TX_PROFILE and evse_id == 0:
             raise ProfileRefused("InvalidEvseId", "TxProfile needs an EVSE")
-        if purpose == "ChargingStationExternalConstraints":
+        if purpose == EXTERNAL:
             raise ProfileRefused("InvalidProfile", "external constraints are not the CSMS's to set")
+        if profile["id"] in (item.profile["id"] for item in self._external.values()):
+            raise ProfileRefused("InvalidProfile", "the id is an external constraint's")
 
     def _check_transaction(self, evse_id: int, profile: Payload) -> None:
         if profile["chargingProfilePurpose"] != TX_PROFILE:
@@ -107,7 +120,7 @@ class Profiles:
     # --- Clearing and reporting ---
 
     def clear(self, profile_id: int | None, criteria: Payload | None) -> bool:
-        """Whether any profile was cleared (K10). An id outweighs criteria; neither clears all."""
+        """Whether any profile was cleared (K10). An id outweighs criteria; neither clears all the CSMS has set."""
         chosen = [
             number
             for number, installed in self._installed.items()
@@ -115,77 +128,73 @@ class Profiles:
         ]
         for number in chosen:
             del self._installed[number]
+            self._chosen.pop(number, None)
         return bool(chosen)
 
     def transaction_ended(self, transaction_id: str) -> None:
         for number, installed in list(self._installed.items()):
             if installed.profile.get("transactionId") == transaction_id:
                 del self._installed[number]
+                self._chosen.pop(number, None)
 
     def find(self, evse_id: int | None, criterion: Payload) -> list[Installed]:
-        """K09: `criterion` is a ChargingProfileCriterionType; all we hold came from the CSMS."""
-        if "chargingLimitSource" in criterion and "CSO" not in criterion["chargingLimitSource"]:
-            return []
+        """K09: `criterion` is a ChargingProfileCriterionType."""
         ids = criterion.get("chargingProfileId")
+        sources = criterion.get("chargingLimitSource")
         return [
             installed
-            for number, installed in sorted(self._installed.items())
-            if (number in ids if ids else _matches(installed, criterion))
+            for installed in sorted(self._all(), key=lambda item: int(item.profile["id"]))
+            if (installed.profile["id"] in ids if ids else _matches(installed, criterion))
             and (evse_id is None or installed.evse_id == evse_id)
+            and (sources is None or installed.source in sources)
         ]
+
+    def tx_profile(self, transaction_id: str) -> Installed | None:
+        """The TxProfile of a transaction that holds over its others: of the highest stack level."""
+        own = [item for item in self._installed.values() if item.profile.get("transactionId") == transaction_id]
+        return max(own, key=lambda item: item.calculable.stack_level, default=None)
+
+    def _all(self) -> Iterator[Installed]:
+        yield from self._installed.values()
+        yield from self._external.values()
 
     # --- What holds ---
 
-    def limit(self, evse_id: EvseId, at: datetime) -> Allowance:
-        """Per phase, for an EVSE; for EVSE 0 what the station may draw in all."""
+    def allowance(self, evse_id: int, at: int, *, asked_at: int | None = None) -> Allowance:
+        """At `at` (Unix seconds), for an EVSE; for EVSE 0 what bounds the station in all.
+
+        Without a transaction a relative default profile counts from `asked_at`, or has not begun.
+        """
+        station = together((self._stack(STATION_MAX, {0}, at, None), *self._constraints(0, at)))
         if evse_id == 0:
-            return self._stack(STATION_MAX, {0}, at, None)
-        state = self._transaction_on(evse_id)
-        started = state.started_at if state else None
-        own = Allowance(None, None, None)
+            return station
+        state = self._transaction_on(EvseId(evse_id))
         if state is not None:
-            own = self._stack(TX_PROFILE, {int(evse_id)}, at, started)
-        if own.limit_a is None:
-            # Without a transaction a relative default profile counts from the moment asked about.
-            default = self._stack(TX_DEFAULT, {0, int(evse_id)}, at, started or at)
-            own = lowest([own, default])
-        return lowest([own, self._stack(STATION_MAX, {0}, at, None)])
+            started: int | None = unix(state.started_at)
+            own = self._stack(TX_PROFILE, {evse_id}, at, started)
+        else:
+            started, own = asked_at, Allowance()
+        if not own.limits:
+            own = together((own, self._stack(TX_DEFAULT, {0, evse_id}, at, started)))
+        return together((own, station, *self._constraints(evse_id, at)))
 
-    def _stack(self, purpose: str, evse_ids: Iterable[int], at: datetime, started: datetime | None) -> Allowance:
-        wanted = [
-            installed.profile
-            for installed in self._installed.values()
-            if installed.profile["chargingProfilePurpose"] == purpose and installed.evse_id in evse_ids
-        ]
-        return stack_allowance(wanted, at, started, self._supply)
+    def _stack(self, purpose: str, evse_ids: Iterable[int], at: int, relative_to: int | None) -> Allowance:
+        wanted = (
+            (item.calculable, self._chosen.get(item.profile["id"]))
+            for item in self._installed.values()
+            if item.calculable.purpose == purpose and item.evse_id in evse_ids
+        )
+        return stack_allowance(wanted, at, relative_to)
 
-    def composite(self, evse_id: int, at: datetime, duration_s: int, unit: str) -> Payload:
-        """GetCompositeSchedule's CompositeScheduleType from `at` on (K08). Raises ProfileRefused."""
-        if not 0 <= evse_id <= self._evse_count:
-            raise ProfileRefused("UnknownEvse", f"no EVSE {evse_id}")
-        periods: list[Payload] = []
-        end = at + timedelta(seconds=duration_s)
-        moment: datetime | None = at
-        while moment is not None and moment < end and len(periods) < MAX_COMPOSITE_PERIODS:
-            allowance = self.limit(EvseId(evse_id), moment)
-            self._add_period(periods, round((moment - at).total_seconds()), allowance, unit)
-            moment = allowance.until
-        covered = end if moment is None else min(moment, end)
-        return {
-            "evseId": evse_id,
-            "duration": round((covered - at).total_seconds()),
-            "scheduleStart": format_time(at),
-            "chargingRateUnit": unit,
-            "chargingSchedulePeriod": periods,
-        }
+    def _constraints(self, evse_id: int, at: int) -> Iterator[Allowance]:
+        """Each source's own: the lowest of them holds."""
+        for item in self._external.values():
+            if item.evse_id == evse_id:
+                yield item.calculable.at(at, None)
 
-    def _add_period(self, periods: list[Payload], start_s: int, allowance: Allowance, unit: str) -> None:
-        phases = allowance.phases or self._supply.phases
-        limit_a = UNLIMITED_A if allowance.limit_a is None else allowance.limit_a
-        limit = limit_a if unit == "A" else limit_a * phases * self._supply.voltage_v
-        period: Payload = {"startPeriod": start_s, "limit": round(limit, 1), "numberPhases": phases}
-        if not periods or periods[-1] | {"startPeriod": 0} != period | {"startPeriod": 0}:
-            periods.append(period)
+    def limit_a(self, evse_id: int, at: datetime) -> float | None:
+        """Per phase at a moment; None where nothing limits."""
+        return self.allowance(evse_id, unix(at)).limit_a(self.supply)
 
     # --- Outliving a restart ---
 
@@ -210,56 +219,6 @@ class Profiles:
         return left_out
 
 
-UNLIMITED_A = 1000.0
-"""Stands in a composite schedule for a time without any profile; the board's own limit is far below."""
-
-
-def check_shape(profile: Payload, limits: ProfileLimits) -> None:
-    """What holds for any profile, wherever it is set. Raises ProfileRefused."""
-    if not 0 <= profile["stackLevel"] <= limits.max_stack_level:
-        raise ProfileRefused("InvalidStackLevel", f"stack level from 0 to {limits.max_stack_level}")
-    kind = profile["chargingProfileKind"]
-    if kind == "Recurring" and "recurrencyKind" not in profile:
-        raise ProfileRefused("MissingParam", "Recurring needs a recurrencyKind")
-    start, end = _validity(profile)
-    if start >= end:
-        raise ProfileRefused("InvalidProfile", "validTo must be after validFrom")
-    for schedule in profile["chargingSchedule"]:
-        _check_schedule(kind, schedule, limits)
-
-
-def _check_schedule(kind: str, schedule: Payload, limits: ProfileLimits) -> None:
-    if kind == "Relative" and "startSchedule" in schedule:
-        raise ProfileRefused("InvalidSchedule", "Relative takes no startSchedule")
-    if kind != "Relative" and "startSchedule" not in schedule:
-        raise ProfileRefused("MissingParam", f"{kind} needs a startSchedule")
-    if kind != "Relative" and not 2000 <= parse_time(schedule["startSchedule"]).year <= 2900:
-        # Far from both ends of what a datetime can hold: durations are added to it.
-        raise ProfileRefused("InvalidSchedule", "startSchedule out of range")
-    if schedule.get("duration") is not None and not 0 <= schedule["duration"] <= 366 * 86400:
-        raise ProfileRefused("InvalidSchedule", "duration from 0 s to a year")
-    periods = schedule["chargingSchedulePeriod"]
-    if len(periods) > limits.max_periods:
-        raise ProfileRefused("TooManyPeriods", f"at most {limits.max_periods} periods")
-    starts = [period["startPeriod"] for period in periods]
-    if starts[0] != 0 or any(later <= sooner for sooner, later in pairwise(starts)):
-        raise ProfileRefused("InvalidSchedule", "startPeriod must begin with 0 and rise")
-    if starts[-1] > 366 * 86400:
-        raise ProfileRefused("InvalidSchedule", "startPeriod beyond a year")
-    for period in periods:
-        _check_period(period)
-
-
-def _check_period(period: Payload) -> None:
-    if period["limit"] < 0:
-        raise ProfileRefused("InvalidSchedule", "a limit is not negative")
-    if period.get("numberPhases") not in (None, 1, 2, 3):
-        raise ProfileRefused("InvalidSchedule", "numberPhases from 1 to 3")
-    if "phaseToUse" in period:
-        # K01.FR.19/.20: only with one phase, and only where the station can switch phases; ours cannot.
-        raise ProfileRefused("UnsupportedParam", "phaseToUse is not supported")
-
-
 def _same_slot(other: Installed, evse_id: int, profile: Payload) -> bool:
     mine, theirs = profile, other.profile
     if (mine["chargingProfilePurpose"], mine["stackLevel"]) != (
@@ -268,7 +227,7 @@ def _same_slot(other: Installed, evse_id: int, profile: Payload) -> bool:
     ):
         return False
     if mine["chargingProfilePurpose"] == TX_PROFILE:
-        return other.evse_id == evse_id and mine["transactionId"] == theirs["transactionId"]
+        return other.evse_id == evse_id and bool(mine["transactionId"] == theirs["transactionId"])
     return other.evse_id == evse_id or 0 in (other.evse_id, evse_id)
 
 

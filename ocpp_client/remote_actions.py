@@ -17,7 +17,8 @@ from ocpp_client.ports import (
     TransactionState,
     UnlockRequested,
 )
-from ocpp_client.profiles import TX_PROFILE, ProfileLimits, ProfileRefused, check_shape
+from ocpp_client.profile_rules import LIMITS, TX_PROFILE, ProfileRefused, check_shape
+from ocpp_client.schedule import Supply
 from ocpp_client.transactions import Transactions
 from ocpp_client.wire import Payload, text_at
 
@@ -57,11 +58,19 @@ class RemoteHost(Protocol):
 
 
 class RemoteActions:
-    def __init__(self, host: RemoteHost, transactions: Transactions, availability: Availability, evse_count: int):
+    def __init__(
+        self,
+        host: RemoteHost,
+        transactions: Transactions,
+        availability: Availability,
+        evse_count: int,
+        supply: Supply,
+    ) -> None:
         self._host = host
         self._transactions = transactions
         self._availability = availability
         self._evse_count = evse_count
+        self._supply = supply
         self._unlocking: dict[EvseId, asyncio.Future[bool]] = {}
 
     def handlers(self) -> Handlers:
@@ -81,7 +90,7 @@ class RemoteActions:
             return refusal
         profile = request.get("chargingProfile")
         if profile is not None:
-            if (refusal := _profile_refusal(profile)) is not None:
+            if (refusal := _profile_refusal(profile, self._supply)) is not None:
                 return refusal
             self._host.keep_profile(request["remoteStartId"], profile)
         token = IdToken(request["idToken"]["idToken"], request["idToken"]["type"])
@@ -186,14 +195,14 @@ def _authorized(state: TransactionState | None) -> bool:
     return state is not None and state.id_token is not None
 
 
-def _profile_refusal(profile: Payload) -> Answer | None:
+def _profile_refusal(profile: Payload, supply: Supply) -> Answer | None:
     """F01.FR.08-.11: a remote start may bring a TxProfile without a transactionId."""
     if profile["chargingProfilePurpose"] != TX_PROFILE:
         return status("Rejected", "InvalidProfile", "only a TxProfile comes with a start")
     if "transactionId" in profile:
         return status("Rejected", "InvalidProfile", "the transaction has no id yet")
     try:
-        check_shape(profile, ProfileLimits())
+        check_shape(profile, LIMITS, supply)
     except ProfileRefused as refused:
         return status("Rejected", refused.reason_code, refused.detail)
     return None

@@ -139,7 +139,7 @@ class OcppStation:
         self._transactions = Transactions(
             lambda: str(uuid.uuid4()), lambda: sampled_measurands(self.model), config.phases
         )
-        supply = Supply(config.phases, config.nominal_voltage_v)
+        supply = Supply(config.phases, config.nominal_voltage_v, config.max_current_a)
         self._profiles = Profiles(config.evse_count, supply, self._transactions.on)
         self._availability = Availability(config.evse_count)
         self._desk = TransactionDesk(
@@ -148,7 +148,7 @@ class OcppStation:
         self._status = StatusDesk(
             self.model, self._availability, self._transactions, evse_ids, self.clock, report, self._put
         )
-        self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count)
+        self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count, supply)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
         self._certificates: CertificateDesk | None = None
         if certificates is not None:

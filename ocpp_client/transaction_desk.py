@@ -23,7 +23,8 @@ from ocpp_client.ports import (
     TransactionState,
     TriggerReason,
 )
-from ocpp_client.profiles import ProfileRefused, Profiles
+from ocpp_client.profile_rules import ProfileRefused
+from ocpp_client.profiles import Profiles
 from ocpp_client.sampling import Sampler, next_aligned
 from ocpp_client.transactions import Sampled, TransactionEvent, Transactions
 from ocpp_client.wire import Payload
@@ -320,6 +321,8 @@ class TransactionDesk:
         if dumped != self._dumped_profiles:
             self._dumped_profiles = dumped
             self._put("profiles", dumped)
+        count = str(len(self._profiles))
+        self._model.assign("SmartChargingCtrlr", "Entries", count, instance="ChargingProfiles")
         self._arm()
 
     # --- Time ---

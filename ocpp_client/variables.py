@@ -11,7 +11,7 @@ from ocpp_client.device_model import DataType, Mutability, Variable
 from ocpp_client.metering import Measurand
 from ocpp_client.network import SLOTS
 from ocpp_client.ports import TxPoint
-from ocpp_client.profiles import ProfileLimits
+from ocpp_client.profile_rules import LIMITS
 
 _RW, _WO = Mutability.READ_WRITE, Mutability.WRITE_ONLY
 _STRING, _INTEGER, _DECIMAL, _BOOLEAN = DataType.STRING, DataType.INTEGER, DataType.DECIMAL, DataType.BOOLEAN
@@ -210,7 +210,7 @@ def _metering(config: OcppConfig) -> Iterator[Variable]:
 
 
 def _smart_charging() -> Iterator[Variable]:
-    name, limits = "SmartChargingCtrlr", ProfileLimits()
+    name, limits = "SmartChargingCtrlr", LIMITS
     yield Variable(name, "Enabled", _BOOLEAN, "true")
     yield Variable(name, "Available", _BOOLEAN, "true")
     yield Variable(name, "ProfileStackLevel", _INTEGER, str(limits.max_stack_level))

@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from hal.quantities import EvseId
+from ocpp_client.composite import composite
 from ocpp_client.limit_watch import LimitWatch
-from ocpp_client.ports import CsmsLimit, TransactionState
-from ocpp_client.profiles import ProfileLimits, ProfileRefused, Profiles
-from ocpp_client.schedule import Supply
+from ocpp_client.ports import CsmsLimit, SchedulePeriod, TransactionState
+from ocpp_client.profile_rules import ProfileLimits, ProfileRefused
+from ocpp_client.profiles import Profiles
+from ocpp_client.schedule import Allowance, Supply, from_unix, unix
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ONE, TWO = EvseId(1), EvseId(2)
-SUPPLY = Supply(3, 230.0)
+PERIOD = {"startPeriod": 0, "limit": 7.0}
+SUPPLY = Supply(3, 230.0, 32.0)
 
 
 def at(**delta: float) -> datetime:
@@ -29,15 +32,25 @@ def transaction(evse_id: EvseId = ONE, started: datetime = NOON) -> TransactionS
 
 
 class Station:
-    def __init__(self, evse_count: int = 2, **limits: int) -> None:
+    def __init__(self, evse_count: int = 2, supply: Supply = SUPPLY, **limits: int) -> None:
         self.transactions: dict[EvseId, TransactionState] = {}
-        self.profiles = Profiles(evse_count, SUPPLY, self.transactions.get, ProfileLimits(**limits))
+        self.profiles = Profiles(evse_count, supply, self.transactions.get, ProfileLimits(**limits))
 
     def set(self, evse_id: int = 1, **profile: Any) -> None:
         self.profiles.set(evse_id, make(**profile))
 
     def limit(self, moment: datetime = NOON, evse_id: EvseId = ONE) -> float | None:
-        return self.profiles.limit(evse_id, moment).limit_a
+        return self.profiles.limit_a(evse_id, moment)
+
+    def allowance(self, moment: datetime = NOON, evse_id: EvseId = ONE) -> Allowance:
+        return self.profiles.allowance(evse_id, unix(moment))
+
+    def until(self, moment: datetime = NOON) -> datetime | None:
+        until = self.allowance(moment).until
+        return None if until is None else from_unix(until)
+
+    def composite(self, duration_s: int, unit: str = "A", evse_id: int = 1) -> dict[str, Any]:
+        return composite(self.profiles, evse_id, NOON, duration_s, unit)
 
 
 def make(
@@ -81,7 +94,7 @@ def station() -> Station:
 
 def test_nothing_limits_where_nothing_is_set(station: Station) -> None:
     assert station.limit() is None
-    assert station.profiles.limit(ONE, NOON).until is None
+    assert station.until() is None
 
 
 def test_a_default_profile_holds_with_and_without_a_transaction(station: Station) -> None:
@@ -112,7 +125,7 @@ def test_the_highest_stack_level_that_says_something_holds(station: Station) -> 
     station.set(0, number=1, limit=10.0, stack=0)
     station.set(0, number=2, limit=20.0, stack=5, start=at(hours=1), schedule={"duration": 600})
     assert station.limit() == 10.0
-    assert station.profiles.limit(ONE, NOON).until == at(hours=1)
+    assert station.until() == at(hours=1)
     assert station.limit(at(hours=1)) == 20.0
     assert station.limit(at(hours=1, seconds=599)) == 20.0
     assert station.limit(at(hours=1, seconds=600)) == 10.0
@@ -127,8 +140,8 @@ def test_periods_follow_each_other(station: Station) -> None:
     station.set(0, periods=periods)
     moments = (0, 59, 60, 119, 120, 9999)
     assert [station.limit(at(seconds=seconds)) for seconds in moments] == [32.0, 32.0, 6.0, 6.0, 0.0, 0.0]
-    assert station.profiles.limit(ONE, NOON).until == at(seconds=60)
-    assert station.profiles.limit(ONE, at(seconds=120)).until is None
+    assert station.until() == at(seconds=60)
+    assert station.until(at(seconds=120)) is None
 
 
 def test_watts_become_amperes_by_phases_and_voltage(station: Station) -> None:
@@ -136,8 +149,8 @@ def test_watts_become_amperes_by_phases_and_voltage(station: Station) -> None:
     assert station.limit() == pytest.approx(10.0)
     one_phase = [{"startPeriod": 0, "limit": 2300.0, "numberPhases": 1}]
     station.set(0, unit="W", periods=one_phase)
-    allowance = station.profiles.limit(ONE, NOON)
-    assert allowance.limit_a == pytest.approx(10.0)
+    allowance = station.allowance()
+    assert allowance.limit_a(SUPPLY) == pytest.approx(10.0)
     assert allowance.phases == 1
 
 
@@ -155,27 +168,27 @@ def test_a_recurring_profile_comes_again(station: Station, recurrency: str, step
         0, limit=6.0, kind="Recurring", recurrencyKind=recurrency, start=at(hours=8), schedule={"duration": 3600}
     )
     assert station.limit() is None
-    assert station.profiles.limit(ONE, NOON).until == at(hours=8)
+    assert station.until() == at(hours=8)
     for number in (0, 1, 52):
         begin = at(hours=8) + number * step
         assert station.limit(begin) == 6.0
         assert station.limit(begin + timedelta(hours=1)) is None
-        assert station.profiles.limit(ONE, begin + timedelta(hours=2)).until == begin + step
+        assert station.until(begin + timedelta(hours=2)) == begin + step
 
 
 def test_validity_bounds_a_profile(station: Station) -> None:
     station.set(0, validFrom=stamp(at(hours=1)), validTo=stamp(at(hours=2)), start=at(days=-1))
     assert [station.limit(at(hours=hours)) for hours in (0, 1, 1.99, 2)] == [None, 10.0, 10.0, None]
-    assert station.profiles.limit(ONE, NOON).until == at(hours=1)
-    assert station.profiles.limit(ONE, at(hours=1)).until == at(hours=2)
-    assert station.profiles.limit(ONE, at(hours=2)).until is None
+    assert station.until() == at(hours=1)
+    assert station.until(at(hours=1)) == at(hours=2)
+    assert station.until(at(hours=2)) is None
 
 
 def test_the_watch_tells_each_change_once(station: Station) -> None:
     watch = LimitWatch(station.profiles, (0, 1, 2))
     assert watch.refresh(NOON, 5.0) == []
     station.set(1, periods=[{"startPeriod": 0, "limit": 16.0}, {"startPeriod": 60, "limit": 6.0}])
-    assert watch.refresh(NOON, 6.0) == [CsmsLimit(ONE, 16.0, 6.0)]
+    assert watch.refresh(NOON, 6.0) == [CsmsLimit(ONE, 16.0, 6.0, schedule=(SchedulePeriod(66.0, 6.0),))]
     assert watch.refresh(NOON, 7.0) == []
     assert watch.changes_at == at(seconds=60)
     assert watch.refresh(at(seconds=60), 66.0) == [CsmsLimit(ONE, 6.0, 66.0)]
@@ -189,30 +202,108 @@ def test_the_watch_tells_each_change_once(station: Station) -> None:
 def test_a_composite_schedule_puts_all_together(station: Station) -> None:
     station.set(0, number=1, limit=12.0, purpose="ChargingStationMaxProfile", start=at(seconds=90))
     station.set(0, number=2, periods=[{"startPeriod": 0, "limit": 32.0}, {"startPeriod": 60, "limit": 16.0}])
-    composite = station.profiles.composite(1, NOON, 300, "A")
-    assert composite["scheduleStart"] == "2026-05-01T12:00:00.000Z"
-    assert [(period["startPeriod"], period["limit"]) for period in composite["chargingSchedulePeriod"]] == [
+    made = station.composite(300)
+    assert made["scheduleStart"] == "2026-05-01T12:00:00.000Z"
+    assert [(period["startPeriod"], period["limit"]) for period in made["chargingSchedulePeriod"]] == [
         (0, 32.0),
         (60, 16.0),
         (90, 12.0),
     ]
-    in_watts = station.profiles.composite(1, NOON, 60, "W")
+    in_watts = station.composite(60, "W")
     assert in_watts["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 22080.0, "numberPhases": 3}]
-    assert station.profiles.composite(0, NOON, 60, "A")["chargingSchedulePeriod"][0]["limit"] == 1000.0
+    assert station.composite(60, evse_id=0)["chargingSchedulePeriod"][0]["limit"] == 64.0, (
+        "both EVSEs, each at its rating"
+    )
 
 
 def test_equal_periods_are_told_as_one(station: Station) -> None:
     station.set(0, periods=[{"startPeriod": start, "limit": 16.0} for start in (0, 10, 20)])
-    assert len(station.profiles.composite(1, NOON, 60, "A")["chargingSchedulePeriod"]) == 1
+    assert len(station.composite(60)["chargingSchedulePeriod"]) == 1
 
 
 def test_a_composite_of_many_recurrences_is_bounded(station: Station) -> None:
     station.set(0, kind="Recurring", recurrencyKind="Daily", schedule={"duration": 3600})
-    composite = station.profiles.composite(1, NOON, 366 * 86400, "A")
-    periods = composite["chargingSchedulePeriod"]
-    assert len(periods) == 256
-    assert composite["duration"] == 128 * 86400, "as far as it was computed"
-    assert station.profiles.composite(1, NOON, 7 * 86400, "A")["duration"] == 7 * 86400
+    made = station.composite(366 * 86400)
+    assert len(made["chargingSchedulePeriod"]) == 256
+    assert made["duration"] == 128 * 86400, "as far as it was computed"
+    assert station.composite(7 * 86400)["duration"] == 7 * 86400
+
+
+def test_a_limit_is_rounded_down(station: Station) -> None:
+    station.set(0, unit="W", limit=10_000.0)
+    assert station.composite(60)["chargingSchedulePeriod"][0]["limit"] == 14.4, "14.49"
+    station.set(0, limit=16.3)
+    assert station.composite(60)["chargingSchedulePeriod"][0]["limit"] == 16.3
+
+
+def test_limits_in_both_units_hold_at_once(station: Station) -> None:
+    station.set(0, number=1, unit="W", limit=6900.0, purpose="ChargingStationMaxProfile")
+    one_phase = [{"startPeriod": 0, "limit": 16.0, "numberPhases": 1}]
+    station.set(0, number=2, periods=one_phase)
+    assert station.composite(60)["chargingSchedulePeriod"][0] == {"startPeriod": 0, "limit": 16.0, "numberPhases": 1}
+    assert station.composite(60, "W")["chargingSchedulePeriod"][0]["limit"] == 3680.0
+    station.set(0, number=2, limit=16.0)
+    assert station.composite(60, "W")["chargingSchedulePeriod"][0]["limit"] == 6900.0
+
+
+def test_a_choice_of_schedules_is_the_vehicles(station: Station) -> None:
+    station.transactions[ONE] = transaction()
+    profile = make(purpose="TxProfile", limit=10.0, transactionId="tx-1")
+    profile["chargingSchedule"].append(profile["chargingSchedule"][0] | {"id": 2, "chargingSchedulePeriod": [PERIOD]})
+    station.profiles.set(1, profile)
+    assert station.limit() == 10.0, "the first until it has chosen"
+    station.profiles.choose(1, 2)
+    assert station.limit() == 7.0
+    station.profiles.set(1, profile)
+    assert station.limit() == 10.0, "a new profile is a new question"
+
+
+def test_a_relative_default_profile_is_laid_out_before_its_transaction(station: Station) -> None:
+    periods = [{"startPeriod": 0, "limit": 32.0}, {"startPeriod": 60, "limit": 6.0}]
+    station.set(0, kind="Relative", periods=periods)
+    watch = LimitWatch(station.profiles, (1,))
+    assert watch.refresh(NOON, 0.0) == [CsmsLimit(ONE, 32.0, 0.0, schedule=(SchedulePeriod(60.0, 6.0),))]
+    assert watch.changes_at is None, "it has not begun"
+    assert watch.refresh(at(minutes=5), 300.0) == []
+    station.transactions[ONE] = transaction(started=at(minutes=5))
+    assert watch.refresh(at(minutes=5), 300.0) == [CsmsLimit(ONE, 32.0, 300.0, schedule=(SchedulePeriod(360.0, 6.0),))]
+    assert watch.changes_at == at(minutes=6)
+
+
+def test_the_least_a_vehicle_charges_well_with_is_told(station: Station) -> None:
+    station.set(0, limit=20.0, schedule={"minChargingRate": 8.0})
+    [fact] = LimitWatch(station.profiles, (1,)).refresh(NOON, 0.0)
+    assert fact.least_a == 8.0
+    station.set(0, limit=20_000.0, unit="W", schedule={"minChargingRate": 6900.0})
+    assert station.allowance().least_a(SUPPLY) == pytest.approx(10.0)
+
+
+# --- External constraints ---
+
+
+def external(limit: float, number: int = -1) -> dict[str, Any]:
+    return make(number=number, limit=limit, purpose="ChargingStationExternalConstraints")
+
+
+def test_external_constraints_bound_whatever_the_csms_allows(station: Station) -> None:
+    station.set(0, limit=16.0)
+    station.profiles.set_external("EMS", 1, external(10.0))
+    station.profiles.set_external("SO", 0, external(8.0, -2))
+    assert (station.limit(), station.limit(evse_id=TWO), station.limit(evse_id=EvseId(0))) == (8.0, 8.0, 8.0)
+    station.profiles.set_external("SO", 0, None)
+    assert (station.limit(), station.limit(evse_id=TWO)) == (10.0, 16.0)
+
+
+def test_external_constraints_are_reported_by_their_source_and_not_the_csmss_to_clear(station: Station) -> None:
+    station.set(0, number=1)
+    station.profiles.set_external("EMS", 1, external(10.0))
+    assert [item.source for item in station.profiles.find(None, {"chargingLimitSource": ["EMS"]})] == ["EMS"]
+    assert [item.source for item in station.profiles.find(None, {})] == ["EMS", "CSO"]
+    assert station.profiles.clear(None, {"chargingProfilePurpose": "ChargingStationExternalConstraints"}) is False
+    station.profiles.clear(None, None)
+    assert station.limit() == 10.0
+    with pytest.raises(ProfileRefused, match="external constraint's"):
+        station.set(1, number=-1)
 
 
 # --- What is refused ---
@@ -236,11 +327,15 @@ def test_a_composite_of_many_recurrences_is_bounded(station: Station) -> None:
         (1, {"start": None}, "MissingParam"),
         (1, {"kind": "Relative", "schedule": {"startSchedule": stamp(NOON)}}, "InvalidSchedule"),
         (1, {"validFrom": stamp(NOON), "validTo": stamp(NOON)}, "InvalidProfile"),
+        (1, {"validFrom": stamp(datetime(1, 1, 1, tzinfo=UTC))}, "InvalidProfile"),
+        (0, {"purpose": "ChargingStationMaxProfile", "kind": "Relative"}, "InvalidProfile"),
+        (1, {"schedule": {"minChargingRate": -1.0}}, "InvalidSchedule"),
+        (1, {"periods": [{"startPeriod": 0, "limit": 1.0, "numberPhases": 1, "phaseToUse": 1}]}, "UnsupportedParam"),
         (1, {"periods": [{"startPeriod": 1, "limit": 1.0}]}, "InvalidSchedule"),
         (1, {"periods": [{"startPeriod": 0, "limit": 1.0}] * 2}, "InvalidSchedule"),
         (1, {"periods": [{"startPeriod": 0, "limit": -1.0}]}, "InvalidSchedule"),
         (1, {"periods": [{"startPeriod": 0, "limit": 1.0, "numberPhases": 0}]}, "InvalidSchedule"),
-        (1, {"periods": [{"startPeriod": 0, "limit": 1.0, "phaseToUse": 2}]}, "UnsupportedParam"),
+        (1, {"periods": [{"startPeriod": 0, "limit": 1.0, "phaseToUse": 2}]}, "InvalidSchedule"),
         (1, {"periods": [{"startPeriod": number, "limit": 1.0} for number in range(25)]}, "TooManyPeriods"),
         (1, {"periods": [{"startPeriod": 0, "limit": 1.0}, {"startPeriod": 10**12, "limit": 1.0}]}, "InvalidSchedule"),
         (1, {"schedule": {"duration": -1}}, "InvalidSchedule"),
@@ -258,6 +353,34 @@ def test_a_profile_that_breaks_a_rule_is_refused_with_its_reason(
     assert refused.value.reason_code == reason
     assert len(reason) <= 20
     assert station.limit() is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_several_schedules_are_for_a_tx_profile_and_told_apart(station: Station, count: int) -> None:
+    profile = make()
+    profile["chargingSchedule"] *= 2
+    if count == 2:
+        station.transactions[ONE] = transaction()
+        profile |= {"chargingProfilePurpose": "TxProfile", "transactionId": "tx-1"}
+    with pytest.raises(ProfileRefused) as refused:
+        station.profiles.set(1, profile)
+    assert refused.value.reason_code == ("InvalidProfile" if count == 1 else "InvalidSchedule")
+
+
+def test_what_another_kind_of_station_takes() -> None:
+    def take(supply: Supply, **period: Any) -> str:
+        try:
+            Station(supply=supply).set(1, periods=[{"startPeriod": 0, "limit": 6.0, **period}])
+        except ProfileRefused as refused:
+            return refused.reason_code
+        return ""
+
+    dc, switching = Supply(1, 400.0, dc=True), Supply(3, 230.0, switches_phases=True)
+    assert take(dc) == ""
+    assert take(dc, numberPhases=3) == take(dc, phaseToUse=1, numberPhases=1) == "NoPhaseForDC"
+    assert take(switching, numberPhases=1, phaseToUse=2) == ""
+    assert take(switching, numberPhases=1, phaseToUse=4) == take(switching, phaseToUse=2) == "InvalidSchedule"
+    assert take(Supply(3, 230.0, discharges=True), limit=-10.0) == ""
 
 
 def test_one_stack_level_is_one_profiles_at_a_time(station: Station) -> None:
