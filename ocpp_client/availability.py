@@ -28,6 +28,8 @@ class Availability:
         self._operative: dict[int, bool] = {}
         self._scheduled: dict[int, bool] = {}
         self._reported: dict[EvseId, ConnectorStatus] = {}
+        self.held = False
+        """Inoperative as a whole for a firmware update, whatever is set; not kept over a restart."""
 
     def change(self, evse_id: int, operative: bool, busy: frozenset[int]) -> Change:
         """`busy` are the EVSEs with a transaction."""
@@ -49,11 +51,11 @@ class Availability:
         return due
 
     def operative(self, evse_id: EvseId) -> bool:
-        return self._operative.get(STATION, True) and self._operative.get(int(evse_id), True)
+        return not self.held and self._operative.get(STATION, True) and self._operative.get(int(evse_id), True)
 
     def set_in(self, evse_id: int) -> bool:
         """What is set for this EVSE, or for the station, alone."""
-        return self._operative.get(evse_id, True)
+        return not self.held and self._operative.get(evse_id, True)
 
     def inoperative(self) -> list[int]:
         """Which are set Inoperative, 0 for the station."""

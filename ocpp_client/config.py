@@ -55,6 +55,10 @@ class OcppConfig:
     tx_stop_points: tuple[TxPoint, ...] = (TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED)
     meter_note_s: float = 10.0
     """How often, at most, a meter reading is written down for the case of a power cut: flash wears."""
+    allow_unsigned_firmware: bool = False
+    """Whether UpdateFirmware without a signature is taken (L02)."""
+    update_stops_transactions: bool = False
+    """Whether a firmware update ends open transactions rather than wait for them."""
     boot_retry_s: float = 30.0
     """Between BootNotifications when the CSMS names no interval or does not answer (B02.FR.05)."""
     overrides: tuple[Override, ...] = ()

@@ -321,6 +321,66 @@ class LogSource(Protocol):
         ...
 
 
+class SigningCertificate(StrEnum):
+    """What is to be said of the certificate that a firmware was signed with."""
+
+    VALID = "valid"
+    INVALID = "InvalidCertificate"
+    REVOKED = "RevokedCertificate"
+
+
+class FirmwareFault(StrEnum):
+    """Why an installation ended without new firmware."""
+
+    VERIFICATION = "verification"
+    """The image is not for this station, not by its manufacturer, too old, or not whole."""
+    INSTALLATION = "installation"
+    """The image is good; writing it went wrong."""
+
+
+class UpdateOutcome(StrEnum):
+    """What runs after the restart into new firmware."""
+
+    GOOD = "good"
+    FELL_BACK = "fell back"
+
+
+class FirmwareError(OcppError):
+    """A step of an update failed; the text says why."""
+
+
+class FirmwareUpdater(Protocol):
+    """The station's firmware slots (L01, L02). One call at a time; one that is cancelled stops what it does."""
+
+    async def check_certificate(self, certificate_pem: str) -> SigningCertificate:
+        """Whether a certificate leads to a manufacturer root and is in time; what cannot be read is INVALID."""
+        ...
+
+    async def download(self, location: str) -> None:
+        """One attempt, going on where an attempt at the same location stopped. Raises FirmwareError."""
+        ...
+
+    async def verify(self, certificate_pem: str, signature: str) -> bool:
+        """Whether what was downloaded carries this signature (base64)."""
+        ...
+
+    async def install(self) -> FirmwareFault | None:
+        """Write what was downloaded where it does not run yet; None once it would be started next."""
+        ...
+
+    async def activate(self) -> None:
+        """Restart into what was installed; returns before the restart."""
+        ...
+
+    async def outcome(self) -> UpdateOutcome:
+        """After the restart: returns once the new firmware is proven good for ever, or the old one is back."""
+        ...
+
+    async def discard(self) -> None:
+        """Remove what was downloaded."""
+        ...
+
+
 # --- Facts: what the operator side reports upward. ---
 
 

@@ -31,6 +31,9 @@ from ocpp_client.connection import Dialogue, Rules, payload_of
 from ocpp_client.device_actions import DeviceActions
 from ocpp_client.device_model import DeviceModel
 from ocpp_client.ev_certificates import ev_certificate
+from ocpp_client.firmware_desk import KEY as FIRMWARE_UPDATE
+from ocpp_client.firmware_desk import FirmwareDesk
+from ocpp_client.firmware_update import FirmwareStatus, UpdateRules
 from ocpp_client.invalid_id import InvalidIds
 from ocpp_client.link import BackOff, Endpoint, Moved
 from ocpp_client.local_list_actions import LocalListActions
@@ -48,6 +51,7 @@ from ocpp_client.ports import (
     ConnectorStatus,
     CsmsOnline,
     EventSent,
+    FirmwareUpdater,
     IdToken,
     Journal,
     JournalError,
@@ -55,6 +59,7 @@ from ocpp_client.ports import (
     OcspRequestData,
     RemoteStart,
     Report,
+    ResetRequested,
     SecretStore,
     SecretStoreError,
     StoppedReason,
@@ -95,7 +100,8 @@ def _system_time() -> datetime:
 
 
 class OcppStation:
-    """`tls` is for wss; without `certificates` the CSMS cannot manage them, without `logs` it gets no diagnostics.
+    """`tls` is for wss; without `certificates` the CSMS cannot manage them, without `logs` it gets no diagnostics,
+    without `updater` it cannot update the firmware.
 
     With `secrets` the BasicAuth password is kept there, else in the journal like any variable.
     """
@@ -110,6 +116,7 @@ class OcppStation:
         certificates: CertificateStore | None = None,
         logs: LogSource | None = None,
         secrets: SecretStore | None = None,
+        updater: FirmwareUpdater | None = None,
         system_time: Callable[[], datetime] = _system_time,
     ) -> None:
         self._config = config
@@ -148,6 +155,7 @@ class OcppStation:
         self._status = StatusDesk(
             self.model, self._availability, self._transactions, evse_ids, self.clock, report, self._put
         )
+        self._firmware = self._firmware_desk(updater) if updater is not None else None
         self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count, supply)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
         self._certificates: CertificateDesk | None = None
@@ -173,9 +181,20 @@ class OcppStation:
         table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **tokens.handlers()}
         network = NetworkActions(self._network, lambda: self._put("network", self._network.dump()))
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
+        if self._firmware is not None:
+            table |= self._firmware.handlers()
         if certificates is not None:
             table |= CertificateActions(certificates, self.security_event, self._certificate_taken).handlers()
         return table
+
+    def _firmware_desk(self, updater: FirmwareUpdater) -> FirmwareDesk:
+        rules = UpdateRules(
+            busy=lambda: self._status.busy(None),
+            allow_new_sessions=lambda: self.model.flag("ChargingStation", "AllowNewSessionsPendingFirmwareUpdate"),
+            stops_transactions=self._config.update_stops_transactions,
+        )
+        unsigned = self._config.allow_unsigned_firmware
+        return FirmwareDesk(self, updater, rules, self.clock.now, allow_unsigned=unsigned)
 
     def _rules(self) -> Rules:
         def comm(variable: str, instance: str = "") -> float:
@@ -220,6 +239,8 @@ class OcppStation:
         self._dialogue.start()
         await self._desk.start(self._dialogue)
         self._status.start(self._dialogue)
+        if self._firmware is not None:
+            self._firmware.start()
 
     async def stop(self) -> None:
         """Close the link. Transactions stay open in the journal: a station that stops has its power cut."""
@@ -227,6 +248,8 @@ class OcppStation:
         if self._certificates is not None:
             self._certificates.stop()
         await self._logs.stop()
+        if self._firmware is not None:
+            await self._firmware.stop()
         await self._dialogue.stop()
 
     async def _restore(self) -> None:
@@ -239,6 +262,8 @@ class OcppStation:
             "local_list": self._authorizer.list.restore,
             "boot_reason": self._take_boot_reason,
         }
+        if self._firmware is not None:
+            takers[FIRMWARE_UPDATE] = self._firmware.restore
         try:
             stored = {key: await self._journal.get(key) for key in takers}
             if stored["boot_reason"] is not None:
@@ -396,6 +421,8 @@ class OcppStation:
         await self._desk.ended(evse_id, trigger, stopped_reason, meter, id_token)
         self._invalid_ids.transaction_ended(evse_id)
         self._status.transaction_ended()
+        if self._firmware is not None:
+            self._firmware.transaction_ended()
 
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
         """A reading, as often as the board gives them; written down now and then for the case of a power cut."""
@@ -560,6 +587,19 @@ class OcppStation:
     def log_status_payload(self) -> Payload:
         return self._logs.status_payload()
 
+    def firmware_status_payload(self) -> Payload:
+        return {"status": FirmwareStatus.IDLE.value} if self._firmware is None else self._firmware.status_payload()
+
+    def hold_evses(self, hold: bool) -> None:
+        self._status.hold(hold)
+
+    def end_transactions(self) -> None:
+        for state in self._transactions.all_open():
+            self.report_fact(ResetRequested(state.evse_id, immediate=True))
+
+    async def store_notice(self, action: str, payload: Payload) -> None:
+        await self._dialogue.store_notice(action, payload)
+
     def latest_meter(self, evse_id: EvseId) -> MeterReading | None:
         return self._desk.latest_meter(evse_id)
 
@@ -624,9 +664,9 @@ class OcppStation:
         await self._dialogue.link.drop("password changed")
 
     def _put(self, key: str, value: str | None) -> None:
-        self._dialogue.spawn(self._put_now(key, value))
+        self._dialogue.spawn(self.put_now(key, value))
 
-    async def _put_now(self, key: str, value: str | None) -> None:
+    async def put_now(self, key: str, value: str | None) -> None:
         try:
             await self._journal.put(key, value)
         except JournalError as error:

@@ -102,6 +102,13 @@ class StatusDesk:
         for affected in self._evse_ids if where is None else (where,):
             self._changed(affected)
 
+    def hold(self, hold: bool) -> None:
+        """No new transactions for now (True); those that run go on to their end (L01.FR.07)."""
+        self._availability.held = hold
+        for evse_id in self._evse_ids:
+            self._report(AvailabilityChanged(evse_id, self._availability.operative(evse_id)))
+            self._changed(evse_id)
+
     def transaction_ended(self) -> None:
         """Carries out what waited for it."""
         busy = frozenset(int(state.evse_id) for state in self._transactions.all_open())

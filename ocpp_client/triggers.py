@@ -22,6 +22,8 @@ class TriggerHost(Protocol):
 
     def log_status_payload(self) -> Payload: ...
 
+    def firmware_status_payload(self) -> Payload: ...
+
     def latest_meter(self, evse_id: EvseId) -> MeterReading | None: ...
 
     async def transaction_updated(
@@ -60,7 +62,7 @@ class Triggers:
                 "LogStatusNotification", host.log_status_payload()
             ),
             "FirmwareStatusNotification": lambda _evses: dialogue.send_later(
-                "FirmwareStatusNotification", {"status": "Idle"}
+                "FirmwareStatusNotification", host.firmware_status_payload()
             ),
         }
 

@@ -58,6 +58,7 @@ def _station(config: OcppConfig) -> Iterator[Variable]:
     yield Variable(name, "SerialNumber", _STRING, config.serial, constant=True)
     yield Variable(name, "FirmwareVersion", _STRING, config.firmware, constant=True)
     yield Variable(name, "SupplyPhases", _INTEGER, str(config.phases))
+    yield Variable(name, "AllowNewSessionsPendingFirmwareUpdate", _BOOLEAN, "false", None, _RW)
 
 
 AVAILABILITY_STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
