@@ -8,10 +8,19 @@ EVSEProcessing Ongoing.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Protocol
 
 from hal.quantities import MeterReading
+from secc.schedules import (
+    EnergyRequested,
+    LimitPeriod,
+    MobilityNeeds,
+    Pricing,
+    ScheduleAnswer,
+    ScheduleSelected,
+    TariffLeftOut,
+)
 
 
 class SeccError(Exception):
@@ -72,11 +81,57 @@ class DcView:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitPeriod:
-    """From this moment (monotonic) on, this will be the limit per phase, as far as is known now."""
+class InternetWay:
+    """A protocol through to the internet, and the parameter set the standards give it."""
 
-    from_s: float
-    limit_a: float
+    parameter_set_id: int
+    name: str
+    port: int
+
+
+HTTP = InternetWay(3, "http", 80)
+HTTPS = InternetWay(4, "https", 443)
+
+
+@dataclass(frozen=True, slots=True)
+class InternetAccess:
+    """The value-added service 3 of ISO 15118-2 and 65 of ISO 15118-20: the vehicle may reach the internet here."""
+
+    free: bool = True
+    ways: tuple[InternetWay, ...] = (HTTP, HTTPS)
+
+
+class Parking(IntEnum):
+    """Who parks, and where it is watched: ParkingStatusType of ISO 15118-20."""
+
+    AUTO_INTERNAL = 1
+    AUTO_EXTERNAL = 2
+    MANUAL_INTERNAL = 3
+    MANUAL_EXTERNAL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ParkingStatus:
+    """The value-added service 66 of ISO 15118-20: the vehicle says when it has parked and when it leaves."""
+
+    free: bool = True
+    parking: Parking = Parking.MANUAL_EXTERNAL
+
+
+@dataclass(frozen=True, slots=True)
+class OtherService:
+    """A service of the operator's own in ISO 15118-2, category OtherCustom, without parameters."""
+
+    service_id: int
+    """60001 to 65535 [V2G2-419]."""  # unverified: number
+    name: str
+    """32 characters at most."""
+    scope: str = ""
+    """64 characters at most."""
+    free: bool = True
+
+
+ValueAddedService = InternetAccess | ParkingStatus | OtherService
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +181,17 @@ class StationView:
     discharge_a: float = 0.0
     """AC: what a bidirectional vehicle under dynamic control shall feed back per phase now; 0: it charges."""
     nominal_frequency_hz: float = 50.0
+    services: tuple[ValueAddedService, ...] = ()
+    """Offered beside charging, each kind once but for others of different ids."""
+    asks_for_schedules: bool = False
+    """Whether the operator plans: a vehicle that named its needs is held (EVSEProcessing Ongoing) until
+    `schedule_answer` is to them, 55 s at most."""
+    schedule_answer: ScheduleAnswer | None = None
+    renegotiation_id: str = ""
+    """Changed, it sends the vehicle back for another schedule."""
+    pricing: Pricing = Pricing.NONE
+    mobility_needs: MobilityNeeds | None = None
+    """None: the station knows of none, and does not offer to go by its own knowledge."""
 
 
 class ContractFault(StrEnum):
@@ -215,6 +281,21 @@ class PaymentSelected:
 
 
 @dataclass(frozen=True, slots=True)
+class ServicesSelected:
+    """The value-added services the vehicle will use: service and parameter set of each."""
+
+    services: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleParked:
+    """Through the parking status service: the vehicle comes (`arriving`) or goes, and how far it is with it."""
+
+    arriving: bool
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContractPresented:
     """The chain holds; the operator has not been asked yet."""
 
@@ -245,17 +326,6 @@ class CertificateRequested:
     action: CertificateAction
     schema: str
     exi_request: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyRequested:
-    """What the vehicle said of its needs in ChargeParameterDiscoveryReq."""
-
-    energy_transfer_mode: str
-    energy_wh: float | None
-    departure_s: float | None
-    max_current_a: float
-    min_current_a: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +414,10 @@ SeccFact = (
     | LimitSent
     | ReceiptVerified
     | PausedSession
+    | ScheduleSelected
+    | ServicesSelected
+    | VehicleParked
+    | TariffLeftOut
     | V2GEnded
 )
 

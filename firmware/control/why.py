@@ -28,12 +28,12 @@ from secc.ports import (
     Authorization,
     ContractRefused,
     EndReason,
-    EnergyRequested,
     PaymentOption,
     SessionSetUp,
     TlsEstablished,
     V2GEnded,
 )
+from secc.schedules import EnergyRequested
 
 T = TypeVar("T")
 

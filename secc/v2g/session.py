@@ -70,6 +70,8 @@ class Offer:
     made_s: float
     entries: tuple[OfferEntry, ...]
     """Ascending; the first starts at 0."""
+    planned: bool = False
+    """The operator's, not just the station's limits."""
 
     def limit_a(self, now: float) -> float:
         """The current per phase that the vehicle could plan with for this moment."""
@@ -111,7 +113,14 @@ class Session:
     signature_verified: bool = False
 
     energy_transfer_mode: str = ""
+    offers: tuple[Offer, ...] = ()
+    """All the vehicle may choose from."""
     offer: Offer | None = None
+    """The one it has chosen; the first until then."""
+    needs_id: str = ""
+    """Of the `EnergyRequested` that the operator has been told of and not answered."""
+    renegotiation_id: str = ""
+    """The station's, as it was when the offers were made."""
     limit_sent_a: float | None = None
     power_wanted: bool = False
 
@@ -188,7 +197,15 @@ class Passed:
     code: str
 
 
-Response = BodyBase | Elements | Passed
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A response with somebody else's signature over elements of it, for its header."""
+
+    elements: Elements
+    signature: Elements
+
+
+Response = BodyBase | Elements | Passed | Signed
 """A model, or decoded elements where the package has none that follows the schema."""
 
 

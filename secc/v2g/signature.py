@@ -91,3 +91,17 @@ def _references(
         return False
     fragment = encode(namespace, {name: element}, fragment=True)
     return compare_digest(suite.hash(fragment), cast(bytes, reference["DigestValue"]))
+
+
+def refers_to(signature: Mapping[str, object], element: Mapping[str, object], octets: bytes) -> bool:
+    """Whether `signature` has a digest of `element`, whose EXI fragment is `octets`. Who signed is not asked."""
+    try:
+        signed_info = cast(Mapping[str, object], signature["SignedInfo"])
+        for reference in cast(list[Mapping[str, object]], signed_info["Reference"]):
+            method = cast(Mapping[str, str], reference["DigestMethod"])["Algorithm"]
+            suite = next((suite for suite in (P_256, P_521) if suite.digest == method), None)
+            if suite and element.get("Id") and reference.get("URI") == f"#{element['Id']}":
+                return compare_digest(suite.hash(octets), cast(bytes, reference["DigestValue"]))
+    except (KeyError, TypeError):
+        return False
+    return False

@@ -15,6 +15,7 @@ from hal.faults import severity_of
 from hal.ports import Contactor, CpMode, CpState, EvseSnapshot, Fault
 from ocpp_client import ports as ocpp
 from secc import ports as secc
+from secc.schedules import EnergyRequested
 
 EV_MAC = bytes.fromhex("020000000001")
 CARD = ocpp.IdToken("04A2B3C4", "ISO14443")
@@ -181,7 +182,7 @@ def v2g_over(reason: secc.EndReason) -> Situation:
     return at
 
 
-OFFERED = secc.EnergyRequested("AC_three_phase_core", None, None, 32, 6)
+OFFERED = EnergyRequested("AC_three_phase_core", None, None, 32, 6)
 CAUSES: dict[str, tuple[Callable[[], Situation], str, str]] = {
     "the board does not answer": (no_board, "board_silent", "has not said anything"),
     "the control loop hangs": (loop_hangs, "loop", "control loop"),

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
-from secc.ports import DcTarget, DcView, EndReason, EnergyRequested, LimitSent, PowerWanted
+from secc.ports import DcTarget, DcView, EndReason, LimitSent, PowerWanted
+from secc.schedules import EnergyRequested
 from secc.v2g import offers
 from secc.v2g import progress as progressing
 from secc.v2g.codes import Refused
 from secc.v2g.dc_target import demand, pre_charge_target
 from secc.v2g.din.status import charge_parameter, evse_status, maximum_limits, present_voltage
 from secc.v2g.elements import Elements, child, children, physical, text, whole
+from secc.v2g.planning import NO_ANSWER
 from secc.v2g.progress import Processing, close_contactor, must_stop
 from secc.v2g.quantities import MAX_VALUE, physical_value
 from secc.v2g.session import Answer, Offer, Request, Session, State, Surroundings
@@ -29,7 +31,7 @@ def discover_parameters(request: Request, session: Session, around: Surroundings
     max_voltage_v = physical(said, "EVMaximumVoltageLimit") or 0.0
     if max_voltage_v <= 0:
         raise Refused("FAILED_WrongChargeParameter", detail="no DC_EVChargeParameter with a voltage")
-    offer = offers.dc_offer(dc, now)
+    (offer,) = offers.dc_offers(view, dc, NO_ANSWER, most_entries=1, now=now)
     after = replace(
         session,
         state=State.CABLE_CHECK,
@@ -44,6 +46,12 @@ def discover_parameters(request: Request, session: Session, around: Surroundings
         departure_s=None,
         max_current_a=physical(said, "EVMaximumCurrentLimit") or 0.0,
         min_current_a=0.0,
+        max_voltage_v=max_voltage_v,
+        max_power_w=physical(said, "EVMaximumPowerLimit"),
+        capacity_wh=physical(said, "EVEnergyCapacity"),
+        soc_percent=whole(child(said, "DC_EVStatus"), "EVRESSSOC"),
+        full_soc_percent=whole(said, "FullSOC"),
+        bulk_soc_percent=whole(said, "BulkSOC"),
     )
     response = {
         **_OK,

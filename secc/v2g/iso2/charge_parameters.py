@@ -2,47 +2,81 @@
 
 from dataclasses import replace
 
-from iso15118.shared.messages.datatypes import DCEVSEChargeParameter
+from iso15118.shared.messages.datatypes import DCEVSEChargeParameter, PhysicalValue
 from iso15118.shared.messages.enums import EnergyTransferModeEnum, EVSEProcessing
 from iso15118.shared.messages.iso15118_2.body import ChargeParameterDiscoveryReq, ChargeParameterDiscoveryRes
 from iso15118.shared.messages.iso15118_2.datatypes import (
     ACEVSEChargeParameter,
+    DCEVChargeParameter,
     ResponseCode,
 )
 
-from secc.ports import DcView, EnergyRequested, LimitSent, StationView
+from secc.ports import DcView, LimitSent, StationView
+from secc.schedules import MAX_SCHEDULES, EnergyRequested, ScheduleAnswer
 from secc.v2g import offers
 from secc.v2g.codes import Refused
 from secc.v2g.iso2 import schedule
 from secc.v2g.iso2.service_discovery import energy_transfer_modes
 from secc.v2g.iso2.status import ac_evse_status, dc_evse_status
 from secc.v2g.models import build
+from secc.v2g.planning import plan
+from secc.v2g.progress import Processing
 from secc.v2g.quantities import physical_value
-from secc.v2g.session import Answer, Request, Session, State, Surroundings
+from secc.v2g.session import Answer, Request, Session, Signed, State, Surroundings
 
 
 def handle(request: Request, session: Session, around: Surroundings, now: float) -> Answer:
-    """One tuple with the limit as it is now and will be. It stands until the vehicle asks again, see `Offer`."""
+    """The operator's schedules, or the limit as it is now and will be. They stand until the vehicle asks again."""
     message = request.message
     assert isinstance(message, ChargeParameterDiscoveryReq)
-    if message.requested_energy_mode not in energy_transfer_modes(around.view):
+    view = around.view
+    if message.requested_energy_mode not in energy_transfer_modes(view):
         raise Refused(ResponseCode.FAILED_WRONG_ENERGY_TRANSFER_MODE)
-    if around.view.dc is not None:
-        after, needs = _dc(message, session, around.view.dc, now)
-    else:
-        after, needs = _ac(message, session, around.view, now)
+    planning = plan(request, session, _needs(message, view), around, now)
+    if planning.processing is None:
+        return Answer(None, planning.session, planning.facts, retry_s=planning.retry_s)
+    after = replace(planning.session, energy_transfer_mode=message.requested_energy_mode.value)
+    if planning.processing is Processing.ONGOING:
+        return Answer(_response(view, EVSEProcessing.ONGOING), after)
+    after = _offered(message, after, planning.answer, view, now)
+    written = schedule.sa_schedule_list(after.offers, planning.answer, message.max_entries_sa_schedule_tuple, now)
     assert after.offer is not None
-    response = build(
+    limit_a = after.offer.limit_a(now)
+    after = replace(after, limit_sent_a=limit_a)
+    sent = LimitSent(session.session_id, limit_a, request.response_name)
+    response = {**_response(view, EVSEProcessing.FINISHED), "SAScheduleList": written.elements}
+    whole = Signed(response, written.signature) if written.signature else response
+    return Answer(whole, after, (*planning.facts, sent, *written.left_out))
+
+
+def _response(view: StationView, processing: EVSEProcessing) -> dict[str, object]:
+    made = build(
         ChargeParameterDiscoveryRes,
         ResponseCode=ResponseCode.OK,
-        EVSEProcessing=EVSEProcessing.FINISHED,
-        SAScheduleList=schedule.sa_schedule_list(after.offer),
-        **evse_charge_parameter(around.view),
+        EVSEProcessing=processing,
+        **evse_charge_parameter(view),
     )
-    limit_a = after.offer.limit_a(now)
-    mode = message.requested_energy_mode.value
-    after = replace(after, energy_transfer_mode=mode, limit_sent_a=limit_a, renegotiation_asked_s=None)
-    return Answer(response, after, (needs, LimitSent(session.session_id, limit_a, "ChargeParameterDiscoveryRes")))
+    return dict(made.dict(by_alias=True, exclude_none=True))
+
+
+def _offered(
+    message: ChargeParameterDiscoveryReq, session: Session, answer: ScheduleAnswer, view: StationView, now: float
+) -> Session:
+    most = message.max_entries_sa_schedule_tuple
+    if view.dc is None:
+        phases = 3 if message.requested_energy_mode is EnergyTransferModeEnum.AC_THREE_PHASE_CORE else 1
+        made = offers.ac_offers(view, answer, phases=phases, most_entries=most, now=now)
+        return replace(session, state=State.POWER_DELIVERY, offers=made, offer=made[0])
+    parameters = message.dc_ev_charge_parameter
+    assert parameters is not None, "the model pairs them with the mode"
+    made = offers.dc_offers(view, view.dc, answer, most_entries=most, now=now)
+    return replace(
+        session,
+        state=State.CABLE_CHECK,
+        offers=made,
+        offer=made[0],
+        ev_max_voltage_v=parameters.ev_maximum_voltage_limit.get_decimal_value(),
+    )
 
 
 def evse_charge_parameter(view: StationView) -> dict[str, object]:
@@ -74,48 +108,43 @@ def dc_evse_charge_parameter(view: StationView, dc: DcView) -> DCEVSEChargeParam
     )
 
 
-def _ac(
-    message: ChargeParameterDiscoveryReq, session: Session, view: StationView, now: float
-) -> tuple[Session, EnergyRequested]:
+def _needs(message: ChargeParameterDiscoveryReq, view: StationView) -> EnergyRequested:
+    mode = message.requested_energy_mode.value
+    if view.dc is not None:
+        return _dc_needs(mode, message.dc_ev_charge_parameter)
     parameters = message.ac_ev_charge_parameter
     assert parameters is not None, "the model pairs them with the mode"
-    mode = message.requested_energy_mode
-    offer = offers.offer(
-        view,
-        phases=3 if mode is EnergyTransferModeEnum.AC_THREE_PHASE_CORE else 1,
-        most_entries=message.max_entries_sa_schedule_tuple,
-        now=now,
-    )
-    needs = EnergyRequested(
-        energy_transfer_mode=mode.value,
+    return EnergyRequested(
+        energy_transfer_mode=mode,
         energy_wh=parameters.e_amount.get_decimal_value(),
         departure_s=_seconds(parameters.departure_time),
         max_current_a=parameters.ev_max_current.get_decimal_value(),
         min_current_a=parameters.ev_min_current.get_decimal_value(),
+        max_schedules=MAX_SCHEDULES,
+        max_voltage_v=parameters.ev_max_voltage.get_decimal_value(),
     )
-    return replace(session, state=State.POWER_DELIVERY, offer=offer), needs
 
 
-def _dc(
-    message: ChargeParameterDiscoveryReq, session: Session, dc: DcView, now: float
-) -> tuple[Session, EnergyRequested]:
-    parameters = message.dc_ev_charge_parameter
+def _dc_needs(mode: str, parameters: DCEVChargeParameter | None) -> EnergyRequested:
     assert parameters is not None, "the model pairs them with the mode"
-    wanted = parameters.ev_energy_request
-    needs = EnergyRequested(
-        energy_transfer_mode=message.requested_energy_mode.value,
-        energy_wh=wanted.get_decimal_value() if wanted else None,
+    return EnergyRequested(
+        energy_transfer_mode=mode,
+        energy_wh=_value(parameters.ev_energy_request),
         departure_s=_seconds(parameters.departure_time),
         max_current_a=parameters.ev_maximum_current_limit.get_decimal_value(),
         min_current_a=0.0,
+        max_schedules=MAX_SCHEDULES,
+        max_voltage_v=parameters.ev_maximum_voltage_limit.get_decimal_value(),
+        max_power_w=_value(parameters.ev_maximum_power_limit),
+        capacity_wh=_value(parameters.ev_energy_capacity),
+        soc_percent=parameters.dc_ev_status.ev_ress_soc,
+        full_soc_percent=parameters.full_soc,
+        bulk_soc_percent=parameters.bulk_soc,
     )
-    after = replace(
-        session,
-        state=State.CABLE_CHECK,
-        offer=offers.dc_offer(dc, now),
-        ev_max_voltage_v=parameters.ev_maximum_voltage_limit.get_decimal_value(),
-    )
-    return after, needs
+
+
+def _value(quantity: PhysicalValue | None) -> float | None:
+    return None if quantity is None else quantity.get_decimal_value()
 
 
 def _seconds(departure: int | None) -> float | None:

@@ -7,6 +7,7 @@ from iso15118.shared.messages.iso15118_2.body import PowerDeliveryReq, PowerDeli
 from iso15118.shared.messages.iso15118_2.datatypes import ChargeProgress, ChargingProfile, ResponseCode
 
 from secc.ports import DcTarget, PowerWanted
+from secc.schedules import ProfilePeriod, ScheduleSelected
 from secc.v2g.codes import Refused
 from secc.v2g.iso2.status import evse_status
 from secc.v2g.models import build
@@ -50,19 +51,34 @@ def _start(message: PowerDeliveryReq, session: Session, around: Surroundings, no
     """Ask for power, and answer once the contactor has closed."""
     if session.state not in BEFORE_POWER or session.offer is None:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR)
-    _check_plan(message, session.offer)
+    chosen = _chosen(message, session)
     progress = close_contactor(session, around, now)
     if progress.processing is None:
         return Answer(None, progress.session, progress.facts, retry_s=progress.retry_s)
     loop = State.CHARGING if around.view.dc is None else State.CURRENT_DEMAND
-    return Answer(_response(around), replace(progress.session, state=loop))
+    selected = ScheduleSelected(chosen.tuple_id, _profile(message.charging_profile))
+    return Answer(_response(around), replace(progress.session, state=loop, offer=chosen), (selected,))
 
 
-def _check_plan(message: PowerDeliveryReq, offer: Offer) -> None:
-    if message.sa_schedule_tuple_id != offer.tuple_id:
+def _chosen(message: PowerDeliveryReq, session: Session) -> Offer:
+    chosen = next((offer for offer in session.offers if offer.tuple_id == message.sa_schedule_tuple_id), None)
+    if chosen is None:
         raise Refused(ResponseCode.FAILED_TARIFF_SELECTION_INVALID)
-    if message.charging_profile is not None and not _within(message.charging_profile, offer):
+    if message.charging_profile is not None and not _within(message.charging_profile, chosen):
         raise Refused(ResponseCode.FAILED_CHARGING_PROFILE_INVALID)
+    return chosen
+
+
+def _profile(profile: ChargingProfile | None) -> tuple[ProfilePeriod, ...]:
+    entries = profile.profile_entries if profile else []
+    return tuple(
+        ProfilePeriod(
+            float(entry.start),
+            float(decimal_value(entry.max_power.value, entry.max_power.multiplier)),
+            entry.max_phases_in_use,
+        )
+        for entry in entries
+    )
 
 
 def _within(profile: ChargingProfile, offer: Offer) -> bool:

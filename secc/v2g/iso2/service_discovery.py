@@ -14,9 +14,12 @@ from iso15118.shared.messages.iso15118_2.datatypes import (
     ServiceName,
 )
 
-from secc.ports import StationView
+from secc.ports import InternetAccess, OtherService, StationView
 from secc.v2g.models import build
 from secc.v2g.session import Answer, Request, Session, State, Surroundings
+
+MAX_NAME = 32
+MAX_SCOPE = 64
 
 
 def handle(request: Request, session: Session, around: Surroundings, _now: float) -> Answer:
@@ -45,15 +48,41 @@ def offers_certificates(session: Session, view: StationView) -> bool:
 
 
 def _service_list(session: Session, view: StationView) -> ServiceList | None:
-    if not offers_certificates(session, view):
-        return None
-    certificate = {
-        "ServiceID": ServiceID.CERTIFICATE,
-        "ServiceName": ServiceName.CERTIFICATE,
-        "ServiceCategory": ServiceCategory.CERTIFICATE,
-        "FreeService": True,
+    listed = [_listed(number, service) for number, service in value_added(view).items()]
+    if offers_certificates(session, view):
+        certificate = {
+            "ServiceID": ServiceID.CERTIFICATE,
+            "ServiceName": ServiceName.CERTIFICATE,
+            "ServiceCategory": ServiceCategory.CERTIFICATE,
+            "FreeService": True,
+        }
+        listed.insert(0, certificate)
+    return build(ServiceList, Service=listed) if listed else None
+
+
+def value_added(view: StationView) -> dict[int, InternetAccess | OtherService]:
+    """By ServiceID; what ISO 15118-2 has no service for is left out."""
+    found: dict[int, InternetAccess | OtherService] = {}
+    for service in view.services:
+        if isinstance(service, InternetAccess):
+            found[ServiceID.INTERNET] = service
+        elif isinstance(service, OtherService):
+            found[service.service_id] = service
+    return found
+
+
+def _listed(number: int, service: InternetAccess | OtherService) -> dict[str, object]:
+    if isinstance(service, InternetAccess):
+        name, category, scope = ServiceName.INTERNET.value, ServiceCategory.INTERNET, ""
+    else:
+        name, category, scope = service.name[:MAX_NAME], ServiceCategory.CUSTOM, service.scope[:MAX_SCOPE]
+    listed: dict[str, object] = {
+        "ServiceID": number,
+        "ServiceName": name,
+        "ServiceCategory": category,
+        "FreeService": service.free,
     }
-    return build(ServiceList, Service=[certificate])
+    return {**listed, "ServiceScope": scope} if scope else listed
 
 
 def payment_options(session: Session, view: StationView) -> AuthOptionList:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
+
 from secc.exi import Namespace, decode, encode
 from secc.ports import PausedSession, StationView
 from secc.v2g.iso2.protocol import respond
 from secc.v2g.iso2.reading import read
 from secc.v2g.protocol import Protocol, Written
-from secc.v2g.session import NO_SESSION_ID, Passed, Request, Response, Session, Surroundings
+from secc.v2g.session import NO_SESSION_ID, Passed, Request, Response, Session, Signed, Surroundings
 from secc.v2g.timing import SEQUENCE_TIMEOUT_S
 from secc.v2gtp import Frame, PayloadType
 
@@ -25,12 +27,17 @@ def _read(frame: Frame, now: float) -> Request | None:
 def _write(request: Request, response: Response, session: Session, _around: Surroundings) -> Written:
     if isinstance(response, Passed):
         return Frame(PayloadType.EXI, response.octets), response.code
-    assert not isinstance(response, Mapping)
-    elements = response.dict(by_alias=True, exclude_none=True)
-    header = {"SessionID": bytes.fromhex(session.session_id or NO_SESSION_ID)}
+    header: dict[str, object] = {"SessionID": bytes.fromhex(session.session_id or NO_SESSION_ID)}
+    if isinstance(response, Signed):
+        header["Signature"] = response.signature
+        elements = response.elements
+    elif isinstance(response, Mapping):
+        elements = response
+    else:
+        elements = response.dict(by_alias=True, exclude_none=True)
     message = {"Header": header, "Body": {request.response_name: elements}}
     octets = encode(Namespace.ISO_2, {"V2G_Message": message})
-    return Frame(PayloadType.EXI, octets), str(elements["ResponseCode"].value)
+    return Frame(PayloadType.EXI, octets), ResponseCode(elements["ResponseCode"]).value
 
 
 def _serves(_view: StationView) -> bool:

@@ -25,6 +25,7 @@ def of_ac(request: Request, session: Session20, around: Surroundings, _now: floa
         state=State.SCHEDULE_EXCHANGE,
         ev_max_power_w=all_phases(said, "EVMaximumChargePower"),
         ev_min_power_w=all_phases(said, "EVMinimumChargePower"),
+        ev_max_discharge_power_w=all_phases(said, "EVMaximumDischargePower"),
     )
     if after.ev_max_power_w <= 0:
         raise Refused(ResponseCode.FAILED_WRONG_CHARGE_PARAMETER, detail="a vehicle without power")
@@ -39,6 +40,7 @@ def of_dc(request: Request, session: Session20, around: Surroundings, _now: floa
         state=State.SCHEDULE_EXCHANGE,
         ev_max_power_w=rational(said, "EVMaximumChargePower") or 0.0,
         ev_min_power_w=rational(said, "EVMinimumChargePower") or 0.0,
+        ev_max_discharge_power_w=rational(said, "EVMaximumDischargePower") or 0.0,
         ev_max_current_a=rational(said, "EVMaximumChargeCurrent") or 0.0,
         ev_max_voltage_v=rational(said, "EVMaximumVoltage") or 0.0,
     )

@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import accumulate
 
 from iso15118.shared.messages.iso15118_20.common_types import ResponseCode
 
 from secc.ports import DcTarget, PowerWanted, StationView
+from secc.schedules import ProfilePeriod, ScheduleSelected
 from secc.v2g.codes import Refused
 from secc.v2g.elements import Elements, child, children, rational, text, whole
 from secc.v2g.iso20.charge_parameters import all_phases
@@ -53,24 +55,39 @@ def _start(request: Request, session: Session20, around: Surroundings, now: floa
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR)
     if text(request.elements, "EVProcessing") != "Finished":
         return Answer(_OK, session)
-    _check_plan(child(request.elements, "EVPowerProfile"), session, session.offer, around.view)
+    profile = child(request.elements, "EVPowerProfile")
+    chosen = _chosen(profile, session, session.offer, around.view)
     progress = close_contactor(session, around, now)
     if progress.processing is None:
         return Answer(None, progress.session, progress.facts, retry_s=progress.retry_s)
     loop = State.AC_CHARGE_LOOP if around.view.dc is None else State.DC_CHARGE_LOOP
-    return Answer(_OK, replace(progress.session, state=loop))
+    selected = ScheduleSelected(chosen.tuple_id, _periods(_entries(profile)))
+    return Answer(_OK, replace(progress.session, state=loop, offer=chosen), (selected,))
 
 
-def _check_plan(profile: Elements, session: Session20, offer: Offer, view: StationView) -> None:
-    """Of a vehicle that plans within a schedule. Under dynamic control the plan binds nobody."""
+def _chosen(profile: Elements, session: Session20, first: Offer, view: StationView) -> Offer:
+    """The schedule the vehicle plans within; the first if it tells no plan. Under dynamic control it binds nobody."""
     if not profile or session.control_mode is ControlMode.DYNAMIC:
-        return
-    if whole(child(profile, "Scheduled_EVPPTControlMode"), "SelectedScheduleTupleID") != offer.tuple_id:
+        return first
+    tuple_id = whole(child(profile, "Scheduled_EVPPTControlMode"), "SelectedScheduleTupleID")
+    chosen = next((offer for offer in session.offers if offer.tuple_id == tuple_id), None)
+    if chosen is None:
         raise Refused(ResponseCode.FAILED_SCHEDULE_SELECTION_INVALID)
-    entries = children(child(profile, "EVPowerProfileEntries"), "EVPowerProfileEntry")
     phases = 1 if view.dc is not None else view.phases
-    if not _within(entries, offer, phases):
+    if not _within(_entries(profile), chosen, phases):
         raise Refused(ResponseCode.FAILED_EV_POWER_PROFILE_INVALID)
+    return chosen
+
+
+def _entries(profile: Elements) -> list[Elements]:
+    return children(child(profile, "EVPowerProfileEntries"), "EVPowerProfileEntry")
+
+
+def _periods(entries: Sequence[Elements]) -> tuple[ProfilePeriod, ...]:
+    starts = accumulate((whole(entry, "Duration") or 0 for entry in entries), initial=0)
+    return tuple(
+        ProfilePeriod(float(start), all_phases(entry, "Power")) for entry, start in zip(entries, starts, strict=False)
+    )
 
 
 def _within(entries: Sequence[Elements], offer: Offer, phases: int) -> bool:

@@ -27,6 +27,7 @@ from secc.v2g.iso20 import (
     charge_parameters,
     dc_output,
     metering_confirmation,
+    parking,
     power_delivery,
     schedule_exchange,
     services,
@@ -57,12 +58,15 @@ HANDLERS: dict[str, Handler20] = {
     "DC_ChargeLoopReq": charge_loops.of_dc,
     "MeteringConfirmationReq": metering_confirmation.handle,
     "DC_WeldingDetectionReq": dc_output.detect_welding,
+    "VehicleCheckInReq": parking.check_in,
+    "VehicleCheckOutReq": parking.check_out,
     "SessionStopReq": session_stop.handle,
 }
 
 _STOP = {"SessionStopReq"}
 _SETTING_UP = {"SessionSetupReq", "SessionStopReq"}
 _LOOP = {"PowerDeliveryReq", "MeteringConfirmationReq", "SessionStopReq"}
+_PARKING = {"VehicleCheckInReq", "VehicleCheckOutReq"}
 _PARAMETERS = {"AC_ChargeParameterDiscoveryReq", "DC_ChargeParameterDiscoveryReq"}
 
 ALLOWED: dict[State, frozenset[str]] = {
@@ -71,14 +75,14 @@ ALLOWED: dict[State, frozenset[str]] = {
     State.AUTHORIZATION: frozenset({"AuthorizationReq", "CertificateInstallationReq", *_SETTING_UP}),
     State.SERVICE_DISCOVERY: frozenset({"ServiceDiscoveryReq", *_STOP}),
     State.SERVICE_SELECTION: frozenset({"ServiceDetailReq", "ServiceSelectionReq", *_STOP}),
-    State.CHARGE_PARAMETER_DISCOVERY: frozenset({*_PARAMETERS, *_STOP}),
-    State.SCHEDULE_EXCHANGE: frozenset({"ScheduleExchangeReq", "PowerDeliveryReq", *_STOP}),
-    State.CABLE_CHECK: frozenset({"DC_CableCheckReq", "PowerDeliveryReq", *_STOP}),
-    State.PRE_CHARGE: frozenset({"DC_PreChargeReq", "PowerDeliveryReq", *_STOP}),
-    State.POWER_DELIVERY: frozenset({"PowerDeliveryReq", *_STOP}),
-    State.AC_CHARGE_LOOP: frozenset({"AC_ChargeLoopReq", *_LOOP}),
-    State.DC_CHARGE_LOOP: frozenset({"DC_ChargeLoopReq", *_LOOP}),
-    State.SESSION_STOP: frozenset({"DC_WeldingDetectionReq", *_STOP}),
+    State.CHARGE_PARAMETER_DISCOVERY: frozenset({*_PARAMETERS, *_STOP, *_PARKING}),
+    State.SCHEDULE_EXCHANGE: frozenset({"ScheduleExchangeReq", "PowerDeliveryReq", *_STOP, *_PARKING}),
+    State.CABLE_CHECK: frozenset({"DC_CableCheckReq", "PowerDeliveryReq", *_STOP, *_PARKING}),
+    State.PRE_CHARGE: frozenset({"DC_PreChargeReq", "PowerDeliveryReq", *_STOP, *_PARKING}),
+    State.POWER_DELIVERY: frozenset({"PowerDeliveryReq", *_STOP, *_PARKING}),
+    State.AC_CHARGE_LOOP: frozenset({"AC_ChargeLoopReq", *_LOOP, *_PARKING}),
+    State.DC_CHARGE_LOOP: frozenset({"DC_ChargeLoopReq", *_LOOP, *_PARKING}),
+    State.SESSION_STOP: frozenset({"DC_WeldingDetectionReq", *_STOP, *_PARKING}),
     State.ENDED: frozenset(),
 }
 

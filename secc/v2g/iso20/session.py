@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from secc.schedules import Pricing
 from secc.v2g.session import Session
 
 
@@ -28,9 +29,15 @@ class Session20(Session):
     """How often authorization was refused."""
     service: Service | None = None
     control_mode: ControlMode = ControlMode.SCHEDULED
+    needs_by_station: bool = False
+    """MobilityNeedsMode 2 was agreed on: the station's word on the driver's needs goes before the vehicle's."""
+    pricing: Pricing = Pricing.NONE
+    services: frozenset[int] = frozenset()
+    """The value-added services the vehicle has selected."""
     ev_max_power_w: float = 0.0
     """All phases."""
     ev_min_power_w: float = 0.0
+    ev_max_discharge_power_w: float = 0.0
     ev_max_current_a: float = 0.0
     """DC."""
 

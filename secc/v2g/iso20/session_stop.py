@@ -5,6 +5,7 @@ from dataclasses import replace
 from iso15118.shared.messages.iso15118_20.common_types import ResponseCode
 
 from secc.ports import EndReason, PausedSession
+from secc.schedules import Pricing
 from secc.v2g.codes import Refused
 from secc.v2g.elements import Elements, text
 from secc.v2g.iso20.session import ControlMode, Session20
@@ -34,6 +35,10 @@ def _renegotiate(session: Session20) -> Answer:
         service=None,
         control_mode=ControlMode.SCHEDULED,
         bidirectional=False,
+        needs_by_station=False,
+        pricing=Pricing.NONE,
+        services=frozenset(),
+        offers=(),
         offer=None,
         cable_check_id="",
         target_v=0.0,

@@ -11,9 +11,7 @@ from secc.ports import (
     ContractPresented,
     DcTarget,
     EndReason,
-    EnergyRequested,
     Insulation,
-    LimitPeriod,
     LimitSent,
     MessageAnswered,
     PausedSession,
@@ -25,6 +23,7 @@ from secc.ports import (
     StopReason,
     V2GEnded,
 )
+from secc.schedules import EnergyRequested, LimitPeriod, ProfilePeriod, ScheduleSelected
 from secc.v2g.session import State
 from tests.secc.support import (
     CHALLENGE,
@@ -133,9 +132,21 @@ def test_ac_plug_and_charge_from_plug_to_stop() -> None:
         SessionSetUp(SESSION_ID, EVCC_ID_20, "ISO 15118-20"),
         PaymentSelected(PaymentOption.CONTRACT),
         ContractPresented(CONTRACT),
-        EnergyRequested("AC", 20_000.0, 7200.0, pytest.approx(11_000 / 690), 2.0),
+        EnergyRequested(
+            "AC",
+            20_000.0,
+            7200.0,
+            pytest.approx(11_000 / 690),
+            2.0,
+            max_schedules=3,
+            max_power_w=11_000.0,
+            min_power_w=1380.0,
+            max_energy_wh=30_000.0,
+            min_energy_wh=1_000.0,
+        ),
         LimitSent(SESSION_ID, 16.0, "ScheduleExchangeRes"),
         PowerWanted(True),
+        ScheduleSelected(1, (ProfilePeriod(0.0, 11_040.0),)),
         PowerWanted(False),
         V2GEnded(SESSION_ID, EndReason.TERMINATED, "SessionStopReq: OK"),
     ]

@@ -6,13 +6,13 @@ from secc.ports import (
     CableCheckWanted,
     DcTarget,
     EndReason,
-    EnergyRequested,
     Insulation,
     LimitSent,
     PowerWanted,
     ReceiptVerified,
     StopReason,
 )
+from secc.schedules import EnergyRequested
 from secc.v2g.session import State
 from tests.secc.support import (
     CHARGE_PARAMETERS,
@@ -129,7 +129,9 @@ def test_a_dc_session_from_parameters_to_stop() -> None:
     assert talk.ask("SessionStopReq", {"ChargingSession": "Terminate"}).code == "OK"
     assert talk.end.reason is EndReason.TERMINATED
     (needs,) = talk.facts_of(EnergyRequested)
-    assert needs == EnergyRequested("DC_extended", None, None, 100.0, 0.0)
+    assert needs == EnergyRequested(
+        "DC_extended", None, None, 100.0, 0.0, max_schedules=3, max_voltage_v=400.0, soc_percent=50
+    )
 
 
 def test_the_services_of_a_dc_station() -> None:

@@ -11,7 +11,6 @@ from secc.ports import (
     CableCheckWanted,
     DcTarget,
     EndReason,
-    EnergyRequested,
     Insulation,
     LimitSent,
     MessageAnswered,
@@ -23,6 +22,7 @@ from secc.ports import (
     StopReason,
     V2GEnded,
 )
+from secc.schedules import EnergyRequested
 from secc.v2g.din.failures import REQUESTS
 from secc.v2g.din.protocol import ALLOWED, HANDLERS
 from secc.v2g.protocols import ALL, DEFAULT
@@ -240,7 +240,7 @@ def test_a_session_from_plug_to_stop() -> None:
     assert [fact for fact in talk.facts if not isinstance(fact, MessageAnswered)] == [
         SessionSetUp(SESSION_ID, EVCC_ID.hex().upper(), "DIN SPEC 70121"),
         PaymentSelected(PaymentOption.EXTERNAL_PAYMENT),
-        EnergyRequested("DC_extended", 20_000.0, None, 100.0, 0.0),
+        EnergyRequested("DC_extended", 20_000.0, None, 100.0, 0.0, max_voltage_v=400.0, soc_percent=50),
         LimitSent(SESSION_ID, 200.0, "ChargeParameterDiscoveryRes"),
         CableCheckWanted(CHECK_ID, 400.0),
         DcTarget(380.0, 2.0),

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secc.ports import LimitPeriod, PowerWanted
+from secc.ports import PowerWanted
+from secc.schedules import LimitPeriod
 from secc.v2g import offers
+from secc.v2g.planning import NO_ANSWER
 from secc.v2g.session import Offer
 from tests.secc.support import CHARGE_PARAMETERS, VIEW, Talk, amount
 
@@ -24,7 +26,8 @@ def offered(*steps: tuple[float, float], most_entries: int | None = None, limit_
 def made(*steps: tuple[float, float], most_entries: int | None = None, limit_a: float = 16.0) -> Offer:
     periods = tuple(LimitPeriod(NOW + at_s, ahead_a) for at_s, ahead_a in steps)
     view = replace(VIEW, limit_a=limit_a, schedule=periods)
-    return offers.offer(view, phases=3, most_entries=most_entries, now=NOW)
+    (only,) = offers.ac_offers(view, NO_ANSWER, phases=3, most_entries=most_entries, now=NOW)
+    return only
 
 
 def test_without_a_schedule_the_limit_lasts() -> None:

@@ -6,7 +6,6 @@ from secc.ports import (
     Authorization,
     ContractPresented,
     EndReason,
-    EnergyRequested,
     LimitSent,
     MessageAnswered,
     PaymentOption,
@@ -17,6 +16,7 @@ from secc.ports import (
     StopReason,
     V2GEnded,
 )
+from secc.schedules import EnergyRequested, ProfilePeriod, ScheduleSelected
 from tests.secc.support import (
     AUTHORIZATION,
     CHALLENGE,
@@ -98,9 +98,10 @@ def test_plug_and_charge_from_plug_to_stop() -> None:
         SessionSetUp(SESSION_ID, EVCC_ID.hex(), "ISO 15118-2"),
         PaymentSelected(PaymentOption.CONTRACT),
         ContractPresented(CONTRACT),
-        EnergyRequested("AC_three_phase_core", 20_000.0, 7200.0, 16.0, 6.0),
+        EnergyRequested("AC_three_phase_core", 20_000.0, 7200.0, 16.0, 6.0, max_schedules=3, max_voltage_v=400.0),
         LimitSent(SESSION_ID, 16.0, "ChargeParameterDiscoveryRes"),
         PowerWanted(True),
+        ScheduleSelected(1, (ProfilePeriod(0.0, 11_040.0),)),
         ReceiptVerified(1234),
         PowerWanted(False),
         V2GEnded(SESSION_ID, EndReason.TERMINATED, "SessionStopReq: OK"),
