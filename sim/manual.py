@@ -113,14 +113,17 @@ IDLE = (
     "config validate evsed.toml",
     "logs level hal.plc INFO --for 60",
     "logs level",
+    "slac selftest 1",
     "v2g decode 80400040",
     "v2g keylog --evse 1 --seconds 5",
+    "slac capture slac.pcap --seconds 2",
 )
-CHARGING = ("status", "why", "top --count 2 --every 0.3", "ocpp status")
+CHARGING = ("status", "why", "plc link", "top --count 2 --every 0.3", "ocpp status")
 AFTER = ("slac last", "session list", "session show 1", "events --since 1m --source plc", "logs audit")
 FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
 NO_DAEMON = ("status",)
+ONE_AT_A_TIME = ("slac selftest", "slac capture")
 WITHOUT_JSON = ("v2g", "completion", "provision", "factory-reset", "simulate")
 HELP = ("completion bash", "provision --help", "factory-reset --help", "simulate --help", "simulate plug_in --help")
 
@@ -154,12 +157,14 @@ def _names(site: Site) -> set[str]:
 
 
 def _take(site: Site, when: str, commands: Sequence[str], *, interrupt: bool = False) -> Iterator[Shot]:
-    """Each command twice at the same time: in a terminal, and with --json into a pipe."""
+    """Each command twice, at the same time where it can be: in a terminal, and with --json into a pipe."""
     with ThreadPoolExecutor(1) as beside:
         for command in commands:
             words = tuple(command.split())
             has_json = words[0] not in WITHOUT_JSON and commands is not NO_DAEMON
             coming = beside.submit(run_for_json, words, site, interrupt=interrupt) if has_json else None
+            if coming is not None and command.startswith(ONE_AT_A_TIME):
+                coming.result()
             exit_code, screen = run_in_terminal(words, site, interrupt=interrupt)
             yield Shot(words, when, exit_code, _last_screen(screen), coming.result() if coming else None)
 
@@ -208,8 +213,9 @@ JSON-RPC 2.0, one object a line, at most 65536 bytes; parameters by name, no bat
     echo '{"jsonrpc":"2.0","id":1,"method":"Evse.Why","params":{"evse":1}}' | nc -UN /run/evse/control.sock | jq
 
 Error codes besides JSON-RPC's own: -32001 the role is missing, -32002 there is no such thing, -32003 the part that
-would know does not answer. Events come as notifications `Events.Event` with `subscription`, `event` and `dropped`: a
-reader that does not keep up loses events and is told how many.
+would know does not answer, -32004 not now: a vehicle is there, or another does the same. Events come as notifications
+`Events.Event` with `subscription`, `event` and `dropped`: a reader that does not keep up loses events and is told how
+many.
 
 """
 
@@ -262,7 +268,7 @@ def _field_list(action: str, seen: dict[str, set[str]]) -> str:
     return f"\nJSON of `evse {action} --json`:\n\n{fields}\n"
 
 
-FREE_FORM = ("data", "counts", "levels", "modem_drops", "slac_drops")
+FREE_FORM = ("data", "counts", "levels", "modem_drops", "slac_drops", "driver_counters")
 """Objects whose keys are not fixed: an event's own fields, reasons, names of loggers."""
 
 

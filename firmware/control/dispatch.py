@@ -62,5 +62,5 @@ class Dispatcher:
             raise RpcError(code, str(error)) from error
 
     def _note(self, method: Method, request: Request, caller: Caller, outcome: str) -> None:
-        if method.role > Role.OBSERVER:
+        if method.role > Role.OBSERVER and method.is_audited:
             self._audit.called(caller.peer, caller.role, request.method, dict(request.params), outcome)

@@ -1,7 +1,7 @@
 """What a method of the control socket is made of, and what its handler reads."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ from certs.tpm import Chip
 from firmware.config import Config
 from firmware.control.log_levels import LogLevels
 from firmware.control.params import Param
+from firmware.control.plc_capture import Captures
 from firmware.control.roles import Peer, Role
 from firmware.control.rpc import Code, RpcError
 from firmware.control.sources import Certificates, Csms
@@ -52,6 +53,7 @@ class Station:
     chip: Chip
     log_levels: LogLevels
     audit_path: Path
+    captures: Captures = field(default_factory=Captures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Method:
     handler: Handler
     params: Mapping[str, Param]
     says: str
+    is_audited: bool = True
+    """Of a call that needs a technician. One that goes on with an audited call is not told again."""
 
 
 ONE = Param(int, required=True, low=1, says="the EVSE's number")

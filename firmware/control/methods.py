@@ -15,7 +15,7 @@ from firmware.control import audit
 from firmware.control.log_levels import LEVELS
 from firmware.control.method import ANY, ONE, Call, Caller, Method, Station, evse_of
 from firmware.control.params import Param
-from firmware.control.plc_info import plc_info, slac_runs
+from firmware.control.plc_methods import PLC_METHODS
 from firmware.control.roles import Role
 from firmware.control.rpc import Code, RpcError
 from firmware.control.simulate import SIMULATE
@@ -23,7 +23,6 @@ from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
 from firmware.control.why import Blocker, notes, why
 from firmware.history import Event
-from hal.plc.link import GreenPhyLink
 from hal.ports import Contactor
 from hal.simulation import SimulationError
 from ocpp_client.ports import JournalError
@@ -168,27 +167,6 @@ async def _session(call: Call, id: str) -> object:  # noqa: A002 - the wire's na
     return visit.shown(tokens=_sees_tokens(call.caller), entries=True)
 
 
-async def _slac(call: Call, evse: int | None, limit: int) -> object:
-    now = time.monotonic()
-    return {
-        "evses": [
-            {"evse": number, "runs": slac_runs(plc, now, limit)} for number, plc in _modems(call.station, evse).items()
-        ]
-    }
-
-
-async def _plc(call: Call, evse: int | None) -> object:
-    return {"modems": [{"evse": number, **plc_info(plc)} for number, plc in _modems(call.station, evse).items()]}
-
-
-def _modems(station: Station, number: int | None) -> dict[int, GreenPhyLink]:
-    evses = station.evses.values() if number is None else [evse_of(station, number)]
-    found = {int(evse.number): evse.plc for evse in evses if isinstance(evse.plc, GreenPhyLink)}
-    if not found:
-        raise RpcError(Code.UNAVAILABLE, "no powerline modem is configured")
-    return found
-
-
 async def _key_log(call: Call, evse: int, for_s: int) -> object:
     """Whoever has the file can read these sessions: so it is short, audited, and the daemon's user's alone."""
     one = evse_of(call.station, evse)
@@ -300,10 +278,7 @@ METHODS: dict[str, Method] = {
     "Session.Show": Method(
         _OBSERVER, _session, {"id": Param(str, required=True)}, "one session's line of time, by number or either id"
     ),
-    "Slac.Last": Method(
-        _OBSERVER, _slac, {"evse": ANY, "limit": Param(int, 5, low=1, high=50)}, "the latest SLAC runs, newest first"
-    ),
-    "Plc.Info": Method(_OBSERVER, _plc, {"evse": ANY}, "the powerline modems"),
+    **PLC_METHODS,
     "Ocpp.Status": Method(_OBSERVER, _ocpp, {}, "the CSMS link, what waits for it, what was dropped or refused"),
     "Ocpp.Queue": Method(
         _OBSERVER, _queue, {"limit": Param(int, 50, low=1, high=500)}, "messages that wait for the CSMS"

@@ -33,6 +33,8 @@ class Code(IntEnum):
     NOT_FOUND = -32002
     UNAVAILABLE = -32003
     """The part that would know does not answer, or does not exist on this station."""
+    BUSY = -32004
+    """Not now: a vehicle is there, or another does the same."""
 
 
 class RpcError(Exception):

@@ -18,6 +18,8 @@ class RunRecord:
     run_id: bytes
     verdict: Verdict
     sounds: int
+    expected: int
+    """Sounds the vehicle announced."""
     mean_db: float
     worst_db: float
     sounding_s: float
@@ -69,6 +71,7 @@ class Runs:
             run.run_id,
             verdict,
             run.sounds,
+            run.expected,
             run.mean_db(),
             run.worst_db(),
             run.start_at - begun,

@@ -77,7 +77,7 @@ class Matching:
         self.drops: Counter[str] = Counter()
         self.key_given_away = False
         self._timings = timings or Timings()
-        self._offset_db = attenuation_offset_db
+        self.offset_db = attenuation_offset_db
         self._validation = Validation(can_count=counts_toggles)
         self._connected = False
         self._extended = False
@@ -239,7 +239,7 @@ class Matching:
 
     def _expire(self, run: Run, now: float) -> None:
         if run.state is RunState.SOUNDING and run.sounds:
-            self._frames.append(run.report(self._offset_db, now))
+            self._frames.append(run.report(self.offset_db, now))
             return
         outcome = run.expire(now)
         if isinstance(outcome, Verdict):
@@ -302,7 +302,7 @@ class Matching:
         if run is None:
             return Drop.FOREIGN_RUN
         if run.hear(message.aag):
-            self._frames.append(run.report(self._offset_db, now))
+            self._frames.append(run.report(self.offset_db, now))
         return None
 
     def _on_atten_char_rsp(self, source: bytes, message: AttenCharRsp, now: float) -> Drop | None:
@@ -361,7 +361,7 @@ class Matching:
         self.key_given_away = True
         self._enter(SlacState.JOINING, now + self._timings.match_join_s)
         took_s = now - run.first_parm_at
-        self._events.append(Matched(run.ev_mac, run.run_id, run.mean_db() + self._offset_db, run.sounds, took_s))
+        self._events.append(Matched(run.ev_mac, run.run_id, run.mean_db() + self.offset_db, run.sounds, took_s))
 
     def _on_amp_map(self, source: bytes, message: AmpMap, _now: float) -> Drop | None:
         if self._matched is None or self._matched.ev_mac != source:

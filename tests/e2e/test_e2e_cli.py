@@ -56,6 +56,10 @@ def test_every_command_against_a_running_daemon(taken: list[Shot]) -> None:
     assert show.told["energy_wh"] > 0
     (listed,) = of(taken, "session list")
     assert listed.told["sessions"][0]["transaction_ids"] == show.told["transaction_ids"]
+    tested, captured = of(taken, "slac selftest 1")[0], of(taken, "slac capture slac.pcap --seconds 2")[0]
+    assert (tested.exit_code, tested.told["verified_by"], captured.told["ended"]) == (0, "VS_NW_INFO", "time")
+    (link,) = of(taken, "plc link")[0].told["links"]
+    assert (link["link_up"], len(link["networks"][0]["stations"])) == (True, 1)
     assert of(taken, "slac last")[0].told["evses"][0]["runs"][0]["verdict"] == "matched"
 
     (faults,) = of(taken, "faults")

@@ -228,6 +228,7 @@ ALL = {
     "session list": "tx-1234",
     "session show ab12": "AuthorizationAnswered",
     "plc info": "not found",
+    "plc link": "the modem tells none",
     "slac last": "VEHICLE",
     "ocpp status": "late answer: 2",
     "ocpp queue": "1 messages wait",

@@ -23,7 +23,8 @@ UID = 61001
 PYTHON = Path(sys.executable).resolve()
 """Outside any virtual environment, whose directory may be closed to other users."""
 FREE = {"Control.WhoAmI"}
-TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", *SIMULATE}
+PLC = {"Slac.SelfTest", "Slac.StartCapture", "Slac.ReadCapture", "Slac.StopCapture"}
+TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", *SIMULATE, *PLC}
 SERVICE = {"Audit.Show"}
 
 CALL_ALL = """
