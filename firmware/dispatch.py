@@ -67,8 +67,12 @@ class Dispatcher:
             if evse.transaction_id == transaction_id:
                 evse.report(fact)
 
-    def _to_a_free_one(self, fact: CsmsFact) -> None:
-        free = [evse for evse in self._evses.values() if not evse.in_transaction]
+    def _to_a_free_one(self, fact: RemoteStart) -> None:
+        free = [
+            evse
+            for evse in self._evses.values()
+            if not evse.in_transaction and evse.state.admits(fact.id_token, fact.group_id)
+        ]
         if free:
             free[0].report(fact)
         else:

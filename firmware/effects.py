@@ -106,6 +106,13 @@ class FetchCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class UseReservation:
+    """Its holder was authorised here."""
+
+    reservation_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class StartTransaction:
     trigger_reason: TriggerReason
     charging_state: ChargingState
@@ -159,6 +166,7 @@ Effect = (
     | CloseSecc
     | Authorize
     | FetchCertificate
+    | UseReservation
     | StartTransaction
     | UpdateTransaction
     | EndTransaction

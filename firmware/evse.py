@@ -35,6 +35,7 @@ from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import (
     AvailabilityChanged,
     CsmsLimit,
+    ReservationsChanged,
     StoppedReason,
     TransactionRules,
     TriggerReason,
@@ -55,6 +56,7 @@ OUTLIVES_A_SESSION = (
     LocalLimit,
     ModemFault,
     ModemReady,
+    ReservationsChanged,
     TransactionRules,
 )
 """What waited while an EVSE was down and still holds for its next session."""
@@ -264,6 +266,8 @@ class Evse:
                 operator.authorize(self.number, token, contract)
             case effects.FetchCertificate(request):
                 operator.fetch_certificate(self.number, request)
+            case effects.UseReservation(reservation_id):
+                operator.reservation_used(self.number, reservation_id)
             case effects.StartTransaction(trigger, state, token, remote_start_id):
                 v2g = self._session.state.v2g_session_id
                 operator.start_transaction(self.number, trigger, state, token, self._meter(), v2g, remote_start_id)

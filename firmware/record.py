@@ -138,6 +138,7 @@ class Record:
         self.forget_token()
         state.ending = None
         state.parted = None
+        state.turned_away = False
         state.suspended = False
         state.cut = False
         state.contactor_overdue = False

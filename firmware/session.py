@@ -25,6 +25,7 @@ from firmware.effects import Effect
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import Limits
+from firmware.reasons import refusal, stopped_by, trigger_of
 from firmware.record import Record
 from firmware.state import Hlc, PilotStep, State, Step
 from hal import ports as hal
@@ -40,22 +41,6 @@ T_STEP_X1_S = 3.0
 
 READY_S = 0.75
 """X1 after F, before 5 % again: some vehicles need it to be ready for SLAC."""
-
-_FAULT_REASONS = {
-    hal.Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
-    hal.Fault.GROUND_FAILURE: StoppedReason.GROUND_FAULT,
-    hal.Fault.RESIDUAL_CURRENT: StoppedReason.GROUND_FAULT,
-    hal.Fault.OVER_CURRENT_FAILURE: StoppedReason.OVERCURRENT_FAULT,
-    hal.Fault.POWER_LOSS: StoppedReason.POWER_LOSS,
-    hal.Fault.OVER_VOLTAGE: StoppedReason.POWER_QUALITY,
-    hal.Fault.UNDER_VOLTAGE: StoppedReason.POWER_QUALITY,
-}
-"""OCPP ReasonEnumType by fault; `Other` for the rest."""
-
-_CERTIFICATE_ANSWERS = {
-    "CertificateRevoked": secc.Authorization.CERTIFICATE_REVOKED,
-    "CertificateExpired": secc.Authorization.CERTIFICATE_EXPIRED,
-}
 
 
 class Session:
@@ -87,6 +72,7 @@ class Session:
         state.limits = before.limits
         state.modem_ready = before.modem_ready
         state.rules = before.rules
+        state.reserved = before.reserved
         state.operative = state.operative_wanted = before.operative_wanted
 
     def feed(self, fact: Fact, now: float) -> list[Effect]:
@@ -94,7 +80,7 @@ class Session:
         self.record.now = now
         handler = _TABLE.get(type(fact))
         asked = (handler(self, fact) if handler else None) or ()
-        return self._settle(_TRIGGERS.get(type(fact), TriggerReason.CHARGING_STATE_CHANGED), list(asked))
+        return self._settle(trigger_of(fact), list(asked))
 
     def tick(self, now: float) -> list[Effect]:
         """Let deadlines pass."""
@@ -198,7 +184,7 @@ class Session:
         else:
             state.faults.pop(fact.fault, None)
         if fact.active and fact.severity is not hal.Severity.WARNING:
-            self.record.end_with(TriggerReason.ABNORMAL_CONDITION, _FAULT_REASONS.get(fact.fault, StoppedReason.OTHER))
+            self.record.end_with(TriggerReason.ABNORMAL_CONDITION, stopped_by(fact.fault))
         yield effects.ReportProblem(fact)
 
     def _token_presented(self, fact: hal.TokenPresented) -> Iterable[Effect]:
@@ -353,10 +339,12 @@ class Session:
             return
         if fact.token != state.token or state.authorized:
             return  # An answer that came too late: the driver has gone, or was accepted by another token.
-        if fact.answer.status is ocpp.AuthorizationStatus.ACCEPTED and not self._is_master(fact.answer):
+        accepted = fact.answer.status is ocpp.AuthorizationStatus.ACCEPTED and not self._is_master(fact.answer)
+        state.turned_away = accepted and not state.admits(fact.token, fact.answer.group_id)
+        if accepted and not state.turned_away:
             yield from self._accept(fact.token, TriggerReason.AUTHORIZED, fact.answer.group_id)
         elif fact.token.kind == "eMAID":
-            state.authorization = _refusal(fact.answer)
+            state.authorization = refusal(fact.answer)
         else:
             self.record.forget_token()
 
@@ -381,6 +369,8 @@ class Session:
         state = self.state
         if state.authorized or state.ending is not None or state.stopped or not state.operative:
             return ()
+        if not state.admits(fact.id_token, fact.group_id):
+            return ()
         state.token = fact.id_token
         state.remote_start_id = fact.remote_start_id
         return self._accept(fact.id_token, TriggerReason.REMOTE_START, fact.group_id)
@@ -395,6 +385,8 @@ class Session:
             self._step(Step.ERROR, T_STEP_EF_S, retry=False)  # Paid for, and nobody spoke: no more talk.
         if not state.plugged:
             state.token_deadline_s = self.record.now + state.rules.ev_connection_timeout_s
+        if state.reserved and (holder := state.reserved.holder(token, group_id)):
+            yield effects.UseReservation(holder.reservation_id)
         if state.transaction_open:
             yield effects.UpdateTransaction(trigger, state.charging_state, token, state.remote_start_id)
 
@@ -409,6 +401,10 @@ class Session:
             self.state.suspended = True
         else:
             self.record.end_with(TriggerReason.DEAUTHORIZED, StoppedReason.DEAUTHORIZED)
+
+    def _reservations_changed(self, fact: ocpp.ReservationsChanged) -> None:
+        """Who is charging already goes on."""
+        self.state.reserved = fact
 
     def _transaction_rules(self, fact: ocpp.TransactionRules) -> None:
         self.state.rules = fact
@@ -445,19 +441,6 @@ def _same(one: ocpp.IdToken | None, other: ocpp.IdToken) -> bool:
     return one is not None and (one.id_token.lower(), one.kind) == (other.id_token.lower(), other.kind)
 
 
-def _refusal(answer: ocpp.AuthorizeAnswer) -> secc.Authorization:
-    if answer.status is None:
-        return secc.Authorization.NO_ANSWER
-    return _CERTIFICATE_ANSWERS.get(answer.certificate_status or "", secc.Authorization.REJECTED)
-
-
-_TRIGGERS: dict[type, TriggerReason] = {
-    hal.PluggedIn: TriggerReason.CABLE_PLUGGED_IN,
-    AuthorizationAnswered: TriggerReason.AUTHORIZED,
-    ocpp.RemoteStart: TriggerReason.REMOTE_START,
-}
-"""OCPP TriggerReasonEnumType by the fact that starts or moves a transaction; ChargingStateChanged for the rest."""
-
 _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     hal.PluggedIn: Session._plugged_in,
     hal.Unplugged: Session._unplugged,
@@ -484,6 +467,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ocpp.RemoteStart: Session._remote_start,
     ocpp.RemoteStop: Session._remote_stop,
     ocpp.TokenDeauthorized: Session._token_deauthorized,
+    ocpp.ReservationsChanged: Session._reservations_changed,
     ocpp.TransactionRules: Session._transaction_rules,
     ocpp.ResetRequested: Session._reset_requested,
     ocpp.AvailabilityChanged: Session._availability_changed,

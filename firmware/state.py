@@ -5,7 +5,15 @@ from enum import Enum
 
 from firmware.limits import Limits
 from hal.ports import Contactor, Fault, Severity
-from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TransactionRules, TriggerReason, TxPoint
+from ocpp_client.ports import (
+    ChargingState,
+    IdToken,
+    ReservationsChanged,
+    StoppedReason,
+    TransactionRules,
+    TriggerReason,
+    TxPoint,
+)
 from secc.ports import Authorization, CertificateAnswer, PaymentOption
 
 
@@ -90,6 +98,10 @@ class State:
     """Until when an accepted token waits for its vehicle."""
     remote_start_id: int | None = None
 
+    reserved: ReservationsChanged | None = None
+    """Whose reservations this EVSE can serve; None until the operator's side has spoken of any."""
+    turned_away: bool = False
+    """The CSMS accepted the token presented last, and the EVSE is reserved for others."""
     rules: TransactionRules = DEFAULT_RULES
     transaction_id: str = ""
     transaction_open: bool = False
@@ -106,6 +118,10 @@ class State:
     """The contactor's feedback did not come in time: the record must not wait for it."""
     spent: bool = False
     """The session is over but the vehicle is still there."""
+
+    def admits(self, token: IdToken, group_id: str | None) -> bool:
+        """Whether no reservation keeps the EVSE from this driver."""
+        return self.reserved is None or self.reserved.admits(token, group_id)
 
     @property
     def authorized(self) -> bool:

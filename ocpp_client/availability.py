@@ -30,6 +30,8 @@ class Availability:
         self._reported: dict[EvseId, ConnectorStatus] = {}
         self.held = False
         """Inoperative as a whole for a firmware update, whatever is set; not kept over a restart."""
+        self.reserved: frozenset[EvseId] = frozenset()
+        """Available, but reserved."""
 
     def change(self, evse_id: int, operative: bool, busy: frozenset[int]) -> Change:
         """`busy` are the EVSEs with a transaction."""
@@ -68,9 +70,11 @@ class Availability:
     def status(self, evse_id: EvseId) -> ConnectorStatus | None:
         """What to tell the CSMS; None before the first report."""
         status = self._reported.get(evse_id)
-        if status in (ConnectorStatus.AVAILABLE, ConnectorStatus.RESERVED) and not self.operative(evse_id):
+        if status is not ConnectorStatus.AVAILABLE:
+            return status
+        if not self.operative(evse_id):
             return ConnectorStatus.UNAVAILABLE
-        return status
+        return ConnectorStatus.RESERVED if evse_id in self.reserved else status
 
     def dump(self) -> str:
         # A scheduled change is carried out by the restart itself: its transaction is over.

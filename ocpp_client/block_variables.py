@@ -26,3 +26,10 @@ def local_list_variables(entries: Count) -> Iterator[Variable]:
     yield Variable(name, "ItemsPerMessage", _INTEGER, str(local_list.ITEMS_PER_MESSAGE), constant=True)
     yield Variable(name, "BytesPerMessage", _INTEGER, str(local_list.BYTES_PER_MESSAGE), constant=True)
     yield Variable(name, "DisablePostAuthorize", _BOOLEAN, "false", None, _RW)
+
+
+def reservation_variables() -> Iterator[Variable]:
+    name = "ReservationCtrlr"
+    yield Variable(name, "Available", _BOOLEAN, "true")
+    yield Variable(name, "Enabled", _BOOLEAN, "true", None, _RW)
+    yield Variable(name, "NonEvseSpecific", _BOOLEAN, "true", None, _RW)

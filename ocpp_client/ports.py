@@ -467,6 +467,35 @@ class ResetRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ReservationHolder:
+    """Who may use a reservation: its token, or any of its group."""
+
+    reservation_id: int
+    token: IdToken
+    group_id: str | None
+    expires_at: datetime
+
+    def is_for(self, token: IdToken, group_id: str | None) -> bool:
+        own = (self.token.id_token.lower(), self.token.kind) == (token.id_token.lower(), token.kind)
+        return own or (group_id is not None and group_id == self.group_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationsChanged:
+    """Whose reservations this EVSE can serve; with `exclusive` nobody else is served there."""
+
+    evse_id: EvseId
+    holders: tuple[ReservationHolder, ...] = ()
+    exclusive: bool = False
+
+    def holder(self, token: IdToken, group_id: str | None) -> ReservationHolder | None:
+        return next((one for one in self.holders if one.is_for(token, group_id)), None)
+
+    def admits(self, token: IdToken, group_id: str | None) -> bool:
+        return not self.exclusive or self.holder(token, group_id) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class UnlockRequested:
     """Answer with `OcppStation.unlock_result`; without an answer in time the CSMS hears UnlockFailed."""
 
@@ -499,6 +528,7 @@ CsmsFact = (
     | TransactionRules
     | ResetRequested
     | UnlockRequested
+    | ReservationsChanged
     | AvailabilityChanged
     | EventSent
 )

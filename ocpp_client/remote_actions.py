@@ -36,6 +36,8 @@ class RemoteHost(Protocol):
 
     def store_availability(self) -> None: ...
 
+    def reserved_for_others(self, evse_id: EvseId, token: IdToken, group_id: str | None) -> bool: ...
+
     def keep_profile(self, remote_start_id: int, profile: Payload) -> None:
         """A TxProfile for the transaction that this remote start begins."""
         ...
@@ -88,13 +90,15 @@ class RemoteActions:
         evse_id, refusal = self._evse_for_start(request.get("evseId"))
         if refusal is not None:
             return refusal
+        token = IdToken(request["idToken"]["idToken"], request["idToken"]["type"])
+        group_id = text_at(request, "groupIdToken", "idToken")
+        if evse_id is not None and self._host.reserved_for_others(evse_id, token, group_id):
+            return status("Rejected", "Reserved", "the EVSE is reserved for others")
         profile = request.get("chargingProfile")
         if profile is not None:
             if (refusal := _profile_refusal(profile, self._supply)) is not None:
                 return refusal
             self._host.keep_profile(request["remoteStartId"], profile)
-        token = IdToken(request["idToken"]["idToken"], request["idToken"]["type"])
-        group_id = text_at(request, "groupIdToken", "idToken")
         fact = RemoteStart(evse_id, token, request["remoteStartId"], group_id)
         payload: Payload = {"status": "Accepted"}
         if evse_id is not None and (state := self._transactions.on(evse_id)) is not None:

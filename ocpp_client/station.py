@@ -21,7 +21,7 @@ from ocpp_client.actions import Handlers
 from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.authorization_actions import AuthorizationActions
 from ocpp_client.availability import Availability
-from ocpp_client.block_variables import local_list_variables
+from ocpp_client.block_variables import local_list_variables, reservation_variables
 from ocpp_client.certificate_actions import CertificateActions
 from ocpp_client.certificate_desk import CertificateDesk
 from ocpp_client.charging_actions import ChargingActions
@@ -70,13 +70,15 @@ from ocpp_client.ports import (
 from ocpp_client.profiles import Profiles
 from ocpp_client.queue import Call, RetryRules
 from ocpp_client.remote_actions import RemoteActions
+from ocpp_client.reservation_desk import ReservationDesk
+from ocpp_client.reservations import Reservations
 from ocpp_client.schedule import Supply
 from ocpp_client.security_log import SecurityLog
 from ocpp_client.status_desk import StatusDesk
 from ocpp_client.transaction_desk import TransactionDesk, sampled_measurands
 from ocpp_client.transactions import Transactions
 from ocpp_client.triggers import Triggers
-from ocpp_client.variables import station_variables
+from ocpp_client.variables import CONNECTOR_TYPE, station_variables
 from ocpp_client.wire import Payload, format_time, text_at
 
 log = logging.getLogger(__name__)
@@ -139,7 +141,8 @@ class OcppStation:
             lambda: self._network.active_slot,
             self._network.priority_refusal,
         )
-        self.model = DeviceModel([*core, *local_list_variables(lambda: len(self._authorizer.list))])
+        blocks = [*local_list_variables(lambda: len(self._authorizer.list)), *reservation_variables()]
+        self.model = DeviceModel([*core, *blocks])
         self._invalid_ids = InvalidIds(self.model, report)
         self._security_log = SecurityLog(journal)
         self._logs = LogActions(config.identity, self._security_log, logs, self.clock.now, self._send_later)
@@ -156,6 +159,19 @@ class OcppStation:
             self.model, self._availability, self._transactions, evse_ids, self.clock, report, self._put
         )
         self._firmware = self._firmware_desk(updater) if updater is not None else None
+        self._reservations = Reservations(dict.fromkeys(evse_ids, CONNECTOR_TYPE))
+        self._reserving = ReservationDesk(
+            self.model,
+            self._reservations,
+            self._availability,
+            self._transactions,
+            evse_ids,
+            self.clock.now,
+            report,
+            self._tell_durably,
+            self._put,
+            self._status.reserved,
+        )
         self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count, supply)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
         self._certificates: CertificateDesk | None = None
@@ -179,6 +195,7 @@ class OcppStation:
             lambda text: self._journal.put("local_list", text),
         )
         table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **tokens.handlers()}
+        table |= self._reserving.handlers()
         network = NetworkActions(self._network, lambda: self._put("network", self._network.dump()))
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if self._firmware is not None:
@@ -241,10 +258,12 @@ class OcppStation:
         self._status.start(self._dialogue)
         if self._firmware is not None:
             self._firmware.start()
+        self._reserving.start()
 
     async def stop(self) -> None:
         """Close the link. Transactions stay open in the journal: a station that stops has its power cut."""
         self._desk.stop()
+        self._reserving.stop()
         if self._certificates is not None:
             self._certificates.stop()
         await self._logs.stop()
@@ -260,6 +279,7 @@ class OcppStation:
             "availability": self._availability.restore,
             "auth_cache": self._authorizer.cache.restore,
             "local_list": self._authorizer.list.restore,
+            "reservations": self._reservations.restore,
             "boot_reason": self._take_boot_reason,
         }
         if self._firmware is not None:
@@ -392,9 +412,11 @@ class OcppStation:
         remote_start_id: int | None = None,
     ) -> str:
         """Started; returns the transaction id. From here on Updated events with meter values follow by themselves."""
-        return await self._desk.started(
+        transaction_id = await self._desk.started(
             evse_id, id_token, trigger, charging_state, meter, v2g_session_id, remote_start_id
         )
+        self._reserving.evses_changed()
+        return transaction_id
 
     async def transaction_updated(
         self,
@@ -408,6 +430,8 @@ class OcppStation:
     ) -> None:
         """Updated: something happened. `charging_state` None leaves it as it was."""
         await self._desk.updated(evse_id, trigger, charging_state, meter, id_token, remote_start_id, context)
+        if id_token is not None:
+            self._reserving.evses_changed()
 
     async def transaction_ended(
         self,
@@ -423,6 +447,12 @@ class OcppStation:
         self._status.transaction_ended()
         if self._firmware is not None:
             self._firmware.transaction_ended()
+        self._reserving.evses_changed()
+
+    def reservation_used(self, evse_id: EvseId, reservation_id: int) -> None:
+        """Its holder was authorised at this EVSE: the transaction's next event names it (H03)."""
+        self._desk.name_reservation(evse_id, reservation_id)
+        self._reserving.used(reservation_id)
 
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
         """A reading, as often as the board gives them; written down now and then for the case of a power cut."""
@@ -434,6 +464,7 @@ class OcppStation:
     def connector_status(self, evse_id: EvseId, status: ConnectorStatus) -> None:
         """The connector's own status; what the CSMS hears follows from it and from availability."""
         self._status.connector_status(evse_id, status)
+        self._reserving.evses_changed()
 
     def notify_event(
         self,
@@ -549,9 +580,13 @@ class OcppStation:
 
     def availability_changed(self, evse_id: int) -> None:
         self._status.availability_changed(evse_id)
+        self._reserving.evses_changed()
 
     def store_availability(self) -> None:
         self._status.store_availability()
+
+    def reserved_for_others(self, evse_id: EvseId, token: IdToken, group_id: str | None) -> bool:
+        return self._reserving.refuses(evse_id, token, group_id)
 
     def keep_profile(self, remote_start_id: int, profile: Payload) -> None:
         self._desk.keep_profile(remote_start_id, profile)
@@ -604,6 +639,9 @@ class OcppStation:
         return self._desk.latest_meter(evse_id)
 
     # --- Inside ---
+
+    def _tell_durably(self, action: str, payload: Payload) -> None:
+        self._dialogue.spawn(self._dialogue.store_notice(action, payload))
 
     def _send_later(self, action: str, payload: Payload) -> None:
         self._dialogue.send_later(action, payload)

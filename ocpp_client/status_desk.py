@@ -52,6 +52,12 @@ class StatusDesk:
         self._availability.report(evse_id, status)
         self._changed(evse_id)
 
+    def reserved(self, evse_ids: frozenset[EvseId]) -> None:
+        """These are reserved now, and no others."""
+        before, self._availability.reserved = self._availability.reserved, evse_ids
+        for evse_id in sorted(before ^ evse_ids):
+            self._changed(evse_id)
+
     def went_online(self) -> None:
         offline_s = 0.0 if self._offline_since_s is None else self._loop.time() - self._offline_since_s
         # B04.FR.01: after OfflineThreshold the CSMS is told every status, before that only what changed.

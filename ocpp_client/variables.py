@@ -61,6 +61,7 @@ def _station(config: OcppConfig) -> Iterator[Variable]:
     yield Variable(name, "AllowNewSessionsPendingFirmwareUpdate", _BOOLEAN, "false", None, _RW)
 
 
+CONNECTOR_TYPE = "cType2"
 AVAILABILITY_STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
 
 
@@ -80,7 +81,9 @@ def _evse(config: OcppConfig, evse_id: int) -> Iterator[Variable]:
         evse_id=evse_id,
         connector_id=1,
     )
-    yield Variable("Connector", "ConnectorType", _STRING, "cType2", evse_id=evse_id, connector_id=1, constant=True)
+    yield Variable(
+        "Connector", "ConnectorType", _STRING, CONNECTOR_TYPE, evse_id=evse_id, connector_id=1, constant=True
+    )
     yield Variable("Connector", "SupplyPhases", _INTEGER, str(config.phases), evse_id=evse_id, connector_id=1)
 
 

@@ -79,7 +79,7 @@ def why(at: Situation) -> list[Blocker]:
 
 def notes(at: Situation) -> list[Blocker]:
     """What blocks nothing and is worth knowing."""
-    return [*_warnings(at), *_fallback(at), *_operator(at), *_certificate(at)]
+    return [*_warnings(at), *_fallback(at), *_operator(at), *_certificate(at), *_awaits_another(at)]
 
 
 # --- Whatever the vehicle does ---
@@ -268,6 +268,8 @@ _REFUSALS = {
 
 def _unauthorized(at: Situation) -> Blocker:
     state = at.state
+    if state.turned_away or (state.token is None and state.reserved and state.reserved.exclusive):
+        return _reserved(at)
     if state.authorization in _REFUSALS:
         code = f"authorization_{state.authorization.value}"
         return Blocker(code, _REFUSALS[state.authorization], CONTRACT_REMEDY)
@@ -277,6 +279,14 @@ def _unauthorized(at: Situation) -> Blocker:
     if answered is not None:
         return _answer(at, answered)
     return _no_token(at)
+
+
+def _reserved(at: Situation) -> Blocker:
+    held = at.state.reserved.holders if at.state.reserved else ()
+    numbers = ", ".join(f"{one.reservation_id} until {one.expires_at:%Y-%m-%d %H:%M} UTC" for one in held)
+    refused = "the token is good, but " if at.state.turned_away else ""
+    what = f"{refused}this EVSE is reserved for another driver (reservation {numbers})"
+    return Blocker("reserved", what, "use another EVSE, or have the operator cancel the reservation")
 
 
 def _asked(at: Situation) -> Blocker:
@@ -361,3 +371,8 @@ def _certificate(at: Situation) -> Iterator[Blocker]:
             f"the SECC certificate expires {left}" if at.secc_days_left > 0 else f"the SECC certificate expired {left}"
         )
         yield Blocker("secc_expiry", what, "vehicles refuse an expired one: have the operator renew it")
+
+
+def _awaits_another(at: Situation) -> Iterator[Blocker]:
+    if not at.state.plugged and at.state.reserved and at.state.reserved.exclusive:
+        yield _reserved(at)

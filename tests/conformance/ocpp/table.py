@@ -11,12 +11,13 @@ FOLDER = Path(__file__).parent
 
 CASES = {
     "A": "1 4 5 6 7 9 10 11 14 15 19 20 21 22 23",
-    "B": "1-3 6 7 9-15 20-23 25-30 32-37 39 41 43 45-47 49-53 57",
+    "B": "1-3 6 7 9-15 20-30 32-37 39 41 43 45-47 49-53 57",
     "C": "2 4-18 21-34 36-49 56-58",
     "D": "1-10",
     "E": "1-17 19-22 24-35 37-45 50-52 54",
     "F": "1-20 23 24 26 27",
     "G": "1-21",
+    "H": "1-4 6-10 12-24",
     "J": "1-4 6-11",
     "K": "38",
     "L": "1-3 5-8 10-16",
@@ -24,7 +25,7 @@ CASES = {
     "N": "25-32 34-36 46 62",
     "P": "1 3",
 }
-"""Charging-station cases of Core, Advanced Security and Local Authorization List, mandatory and conditional."""
+"""Charging-station cases, mandatory and conditional: Core, Advanced Security, Local Authorization List, Reservation."""
 
 NOT_APPLICABLE = {
     "TC_B_15": "SummaryInventory is supported",
