@@ -116,9 +116,10 @@ class SqliteJournal:
         )
         return [QueuedMessage(*row) for row in rows]
 
-    async def pending_count(self, transaction_id: str | None = None) -> int:
+    async def pending_count(self, transaction_id: str | None = None, *, of_transactions: bool = False) -> int:
+        where = "transaction_id IS NOT NULL" if of_transactions else "TRUE"
         rows = await self._query(
-            "SELECT count(*) FROM message WHERE ?1 IS NULL OR transaction_id = ?1", (transaction_id,)
+            f"SELECT count(*) FROM message WHERE (?1 IS NULL OR transaction_id = ?1) AND {where}", (transaction_id,)
         )
         return int(rows[0][0])
 

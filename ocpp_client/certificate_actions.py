@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from ocpp_client.actions import Answer, Handlers, accepted, status
-from ocpp_client.ports import CertificateId, CertificateStore, InstalledCertificate
+from ocpp_client.ports import CertificateId, CertificateStore, InstalledCertificate, SecurityEvent
 from ocpp_client.wire import Payload
 
 CHARGING_STATION_CERTIFICATE = "ChargingStationCertificate"
 
 
-SecurityEvent = Callable[[str, str], None]
+Tell = Callable[[str, str], None]
 Taken = Callable[[str], None]
 
 
@@ -19,7 +19,7 @@ class CertificateActions:
     `taken` is called with the use of a signed certificate once the CSMS has its answer.
     """
 
-    def __init__(self, store: CertificateStore, security_event: SecurityEvent, taken: Taken) -> None:
+    def __init__(self, store: CertificateStore, security_event: Tell, taken: Taken) -> None:
         self._store = store
         self._security_event = security_event
         self._taken = taken
@@ -39,7 +39,8 @@ class CertificateActions:
         return Answer({"status": "Accepted", "certificateHashDataChain": [_chain(item) for item in found]})
 
     async def install(self, request: Payload, _at_s: float) -> Answer:
-        return status(await self._store.install(request["certificateType"], request["certificate"]))
+        answer = status(await self._store.install(request["certificateType"], request["certificate"]))
+        return self._told(answer, f"{request['certificateType']} installed")
 
     async def delete(self, request: Payload, _at_s: float) -> Answer:
         data = request["certificateHashData"]
@@ -49,14 +50,22 @@ class CertificateActions:
             serial_number=data["serialNumber"],
             hash_algorithm=data["hashAlgorithm"],
         )
-        return status(await self._store.delete(certificate))
+        return self._told(status(await self._store.delete(certificate)), f"certificate {data['serialNumber']} deleted")
+
+    def _told(self, answer: Answer, what: str) -> Answer:
+        """Whom we trust is a parameter of security: the event goes out after the answer."""
+        if answer.payload["status"] != "Accepted":
+            return answer
+        reconfigured = SecurityEvent.RECONFIGURATION_OF_SECURITY_PARAMETERS
+        return Answer(answer.payload, lambda: self._security_event(reconfigured, what))
 
     async def signed(self, request: Payload, _at_s: float) -> Answer:
         use = request.get("certificateType", CHARGING_STATION_CERTIFICATE)
         if await self._store.signed(request["certificateChain"], use):
             return accepted(lambda: self._taken(use))
         refusal = status("Rejected", "InvalidCertificate")
-        return Answer(refusal.payload, lambda: self._security_event("InvalidChargingStationCertificate", use))
+        invalid = SecurityEvent.INVALID_CHARGING_STATION_CERTIFICATE
+        return Answer(refusal.payload, lambda: self._security_event(invalid, use))
 
 
 def _chain(item: InstalledCertificate) -> Payload:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ocpp_client.link import Moved
-from ocpp_client.ports import CertificateStore, CertificateStoreError, OcspRequestData
+from ocpp_client.ports import CertificateStore, CertificateStoreError, OcspRequestData, SecurityEvent
 from ocpp_client.wire import Payload, text_at
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class CertificateDesk:
             return
         await self._store.tried(works=moved is Moved.DONE)
         if moved is Moved.REFUSED:
-            self._host.security_event("InvalidChargingStationCertificate", "refused by the CSMS")
+            self._host.security_event(SecurityEvent.INVALID_CHARGING_STATION_CERTIFICATE, "refused by the CSMS")
 
     # --- M06 ---
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ocpp_client.actions import ActionRefused, Answer, Handler, status
 from ocpp_client.link import BackOff, Endpoint, Link
-from ocpp_client.ports import Journal, TransactionState
+from ocpp_client.ports import Journal, SecurityEvent, TransactionState
 from ocpp_client.queue import Call, Outbox, Outcome, Registration, RetryRules, Verdict
 from ocpp_client.registration import Due, Registrar
 from ocpp_client.rpc import CallFailed, CallReceived, Failure, ResultReceived, RpcCore, RpcEvent, SendFrame
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 MAX_DEVIATIONS_LOGGED = 100
 _STOP_TIMEOUT_S = 2.0
 _NOT_WHILE_PENDING = ("RequestStartTransaction", "RequestStopTransaction")
+_VALID_ALL_THE_SAME = ("unknown action", "unsupported action", "too many calls")
+"""Refused, but no sign of a peer that means harm."""
 _STATUS_OF = {status.value: status for status in Registration if status is not Registration.NONE}
 
 
@@ -61,7 +63,11 @@ class DialogueUser(Protocol):
         """The link is up; nothing has been said yet."""
         ...
 
-    def connection_failed(self) -> None: ...
+    def connection_failed(self, reason: str, event: SecurityEvent | None) -> None: ...
+
+    def frame_refused(self, reason: str) -> None:
+        """The CSMS sent what is no valid message."""
+        ...
 
     def went_online(self) -> None:
         """The registration is Accepted and the link is up."""
@@ -276,11 +282,11 @@ class Dialogue:
         self._check_online(reason)
         self._pump()
 
-    def connect_failed(self, reason: str, attempts: int) -> None:
+    def connect_failed(self, reason: str, attempts: int, event: SecurityEvent | None) -> None:
         # Once, then every tenth time: a station may be without its CSMS for days.
         if attempts % 10 == 1:
             log.warning("no connection to the CSMS (attempt %s): %s", attempts, reason)
-        self._user.connection_failed()
+        self._user.connection_failed(reason, event)
 
     def frame_received(self, frame: str | bytes) -> None:
         self._handle(self._rpc.feed(frame, self._loop.time()))
@@ -301,8 +307,10 @@ class Dialogue:
     def _handle(self, events: list[RpcEvent]) -> None:
         for event in events:
             match event:
-                case SendFrame(frame):
+                case SendFrame(frame, reason):
                     self.link.send(frame)
+                    if reason not in _VALID_ALL_THE_SAME:
+                        self._user.frame_refused(reason)
                 case CallReceived():
                     self.spawn(self._serve(event))
                 case ResultReceived(_, payload):

@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from ocpp_client.ports import SecurityEvent
 from ocpp_client.wire import SUBPROTOCOL
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ class LinkUser(Protocol):
 
     def frame_received(self, frame: str | bytes) -> None: ...
 
-    def connect_failed(self, reason: str, attempts: int) -> None: ...
+    def connect_failed(self, reason: str, attempts: int, event: SecurityEvent | None) -> None:
+        """`event` is what the failure means for security, None for a plain one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ class Link:
             except _CONNECT_ERRORS as error:
                 failures += 1
                 self.counts["connect failed"] += 1
-                self._user.connect_failed(_reason(error), failures)
+                self._user.connect_failed(_reason(error), failures, security_event_of(error))
             else:
                 failures = await self._serve(socket, failures)
             with contextlib.suppress(TimeoutError):
@@ -210,7 +213,7 @@ class Link:
         if socket.subprotocol != SUBPROTOCOL:
             await socket.close(1002, "subprotocol")
             self.counts["subprotocol"] += 1
-            self._user.connect_failed("the CSMS does not speak ocpp2.0.1", failures + 1)
+            self._user.connect_failed("the CSMS does not speak ocpp2.0.1", failures + 1, None)
             return failures + 1
         self._socket = socket
         self._unsent.clear()
@@ -248,6 +251,43 @@ class Link:
 
 
 _CONNECT_ERRORS = (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError, EOFError)
+
+
+_EVENT_OF_TLS = {
+    **dict.fromkeys(
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION"),
+        SecurityEvent.INVALID_TLS_VERSION,
+    ),
+    **dict.fromkeys(
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_INSUFFICIENT_SECURITY", "WRONG_CIPHER_RETURNED"),
+        SecurityEvent.INVALID_TLS_CIPHER_SUITE,
+    ),
+    **dict.fromkeys(
+        (
+            "SSLV3_ALERT_BAD_CERTIFICATE",
+            "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+            "SSLV3_ALERT_CERTIFICATE_REVOKED",
+            "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+            "TLSV1_ALERT_ACCESS_DENIED",
+            "TLSV1_ALERT_UNKNOWN_CA",
+            "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        ),
+        SecurityEvent.FAILED_TO_AUTHENTICATE_AT_CSMS,
+    ),
+}
+"""By OpenSSL's name of the alert that came, or of what the CSMS chose."""
+
+
+def security_event_of(error: BaseException) -> SecurityEvent | None:
+    """What a failed attempt says about the CSMS's security or ours (A00); the TLS error may lie below another."""
+    if isinstance(error, InvalidStatus):
+        refused = error.response.status_code in (401, 403)
+        return SecurityEvent.FAILED_TO_AUTHENTICATE_AT_CSMS if refused else None
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return SecurityEvent.INVALID_CSMS_CERTIFICATE
+    if isinstance(error, ssl.SSLError):
+        return _EVENT_OF_TLS.get(error.reason or "")
+    return None if error.__cause__ is None else security_event_of(error.__cause__)
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -115,6 +115,26 @@ class TxPoint(StrEnum):
     ENERGY_TRANSFER = "EnergyTransfer"
 
 
+class SecurityEvent(StrEnum):
+    """The standard's list (OCPP 2.0.1 part 2, appendix 1) as far as this station can tell them."""
+
+    FAILED_TO_AUTHENTICATE_AT_CSMS = "FailedToAuthenticateAtCsms"
+    SETTING_SYSTEM_TIME = "SettingSystemTime"
+    STARTUP_OF_THE_DEVICE = "StartupOfTheDevice"
+    RESET_OR_REBOOT = "ResetOrReboot"
+    SECURITY_LOG_WAS_CLEARED = "SecurityLogWasCleared"
+    RECONFIGURATION_OF_SECURITY_PARAMETERS = "ReconfigurationOfSecurityParameters"
+    MEMORY_EXHAUSTION = "MemoryExhaustion"
+    INVALID_MESSAGES = "InvalidMessages"
+    TAMPER_DETECTION_ACTIVATED = "TamperDetectionActivated"
+    INVALID_CSMS_CERTIFICATE = "InvalidCsmsCertificate"
+    INVALID_CHARGING_STATION_CERTIFICATE = "InvalidChargingStationCertificate"
+    INVALID_TLS_VERSION = "InvalidTLSVersion"
+    INVALID_TLS_CIPHER_SUITE = "InvalidTLSCipherSuite"
+    MAINTENANCE_LOGIN_ACCEPTED = "MaintenanceLoginAccepted"
+    MAINTENANCE_LOGIN_FAILED = "MaintenanceLoginFailed"
+
+
 @dataclass(frozen=True, slots=True)
 class IdToken:
     """An OCPP IdTokenType: `kind` is an IdTokenEnumType (eMAID, ISO14443, Central, NoAuthorization ...)."""
@@ -215,8 +235,8 @@ class Journal(Protocol):
         """Unsent messages with an order above `after`, ascending, at most `limit`."""
         ...
 
-    async def pending_count(self, transaction_id: str | None = None) -> int:
-        """How many messages wait, of one transaction or of all."""
+    async def pending_count(self, transaction_id: str | None = None, *, of_transactions: bool = False) -> int:
+        """How many messages wait: of one transaction, of all transactions, or all there are."""
         ...
 
     async def thin(self, after: int) -> int:

@@ -70,7 +70,10 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True)
 class SendFrame:
+    """The CALLERROR to a faulty CALL, and what was wrong with it."""
+
     frame: str
+    reason: str
 
 
 RpcEvent = CallReceived | ResultReceived | CallFailed | SendFrame
@@ -154,7 +157,7 @@ class RpcCore:
             self.counts[refused.reason] += 1
             if refused.code is None:
                 return []
-            return [SendFrame(_call_error(refused.message_id, refused.code, refused.description))]
+            return [SendFrame(_call_error(refused.message_id, refused.code, refused.description), refused.reason)]
 
     def _decode(self, frame: str | bytes) -> list[Any]:
         if isinstance(frame, bytes):

@@ -135,10 +135,11 @@ class Spool:
             log.error("%s stays in the journal: %s", call.action, error)
 
     async def waiting(self, transaction_id: str | None = None) -> bool:
-        """Whether messages wait, of one transaction or of all (E14)."""
-        if any(transaction_id in (None, message.transaction_id) for message in self._memory):
+        """Whether messages about one transaction, or about any, wait (E14)."""
+        told = [message.transaction_id for message in self._memory if message.transaction_id is not None]
+        if transaction_id in told or (transaction_id is None and told):
             return True
         try:
-            return await self._journal.pending_count(transaction_id) > 0
+            return await self._journal.pending_count(transaction_id, of_transactions=True) > 0
         except JournalError:
             return self._outbox.durable > 0

@@ -41,10 +41,11 @@ from ocpp_client.log_actions import LogActions
 from ocpp_client.metering import ReadingContext
 from ocpp_client.network import Network, NetworkProfile
 from ocpp_client.network_actions import NetworkActions
-from ocpp_client.notices import notify_event, security_event
+from ocpp_client.notices import notify_event
 from ocpp_client.ports import (
     AuthorizationStatus,
     AuthorizeAnswer,
+    AvailabilityChanged,
     CertificateStore,
     ChargingState,
     ConfigurationError,
@@ -62,6 +63,7 @@ from ocpp_client.ports import (
     ResetRequested,
     SecretStore,
     SecretStoreError,
+    SecurityEvent,
     StoppedReason,
     TransactionRules,
     TriggerReason,
@@ -73,6 +75,7 @@ from ocpp_client.remote_actions import RemoteActions
 from ocpp_client.reservation_desk import ReservationDesk
 from ocpp_client.reservations import Reservations
 from ocpp_client.schedule import Supply
+from ocpp_client.security_events import SecurityEvents
 from ocpp_client.security_log import SecurityLog
 from ocpp_client.status_desk import StatusDesk
 from ocpp_client.transaction_desk import TransactionDesk, sampled_measurands
@@ -144,8 +147,14 @@ class OcppStation:
         blocks = [*local_list_variables(lambda: len(self._authorizer.list)), *reservation_variables()]
         self.model = DeviceModel([*core, *blocks])
         self._invalid_ids = InvalidIds(self.model, report)
-        self._security_log = SecurityLog(journal)
-        self._logs = LogActions(config.identity, self._security_log, logs, self.clock.now, self._send_later)
+        security_log = SecurityLog(journal)
+        self._security = SecurityEvents(
+            security_log,
+            self.clock.now,
+            lambda *entry: self._dialogue.spawn(security_log.append(*entry)),
+            lambda *notice: self._dialogue.spawn(self._dialogue.store_notice(*notice)),
+        )
+        self._logs = LogActions(config.identity, security_log, logs, self.clock.now, self._send_later)
         self._transactions = Transactions(
             lambda: str(uuid.uuid4()), lambda: sampled_measurands(self.model), config.phases
         )
@@ -156,7 +165,7 @@ class OcppStation:
             config, self.model, journal, self._transactions, self._profiles, self.clock, report, self._put
         )
         self._status = StatusDesk(
-            self.model, self._availability, self._transactions, evse_ids, self.clock, report, self._put
+            self.model, self._availability, self._transactions, evse_ids, self.clock, self._report_status, self._put
         )
         self._firmware = self._firmware_desk(updater) if updater is not None else None
         self._reservations = Reservations(dict.fromkeys(evse_ids, CONNECTOR_TYPE))
@@ -196,7 +205,7 @@ class OcppStation:
         )
         table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **tokens.handlers()}
         table |= self._reserving.handlers()
-        network = NetworkActions(self._network, lambda: self._put("network", self._network.dump()))
+        network = NetworkActions(self._network, self._network_changed)
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if self._firmware is not None:
             table |= self._firmware.handlers()
@@ -246,14 +255,15 @@ class OcppStation:
         await self._restore()
         await self._restore_password()
         self._override()
-        await self._open_security_log()
         self.model.on_change("OCPPCommCtrlr", "WebSocketPingInterval", self._ping_changed)
         self.model.on_change("OCPPCommCtrlr", "HeartbeatInterval", self._heartbeat_changed)
         self.model.on_change("SecurityCtrlr", "BasicAuthPassword", self._password_changed)
         for component, variable in _TRANSACTION_RULES:
             self.model.on_change(component, variable, lambda _value: self._report_rules())
         self._report_rules()
+        await self._security.open()
         self._dialogue.start()
+        self._security.started(f"{self._boot_reason}, firmware {self._config.firmware}")
         await self._desk.start(self._dialogue)
         self._status.start(self._dialogue)
         if self._firmware is not None:
@@ -315,12 +325,6 @@ class OcppStation:
                 await self._secrets.put(_PASSWORD, stored)
         except SecretStoreError as error:
             log.error("the BasicAuth password cannot be kept or read: %s", error)
-
-    async def _open_security_log(self) -> None:
-        try:
-            await self._security_log.open()
-        except (JournalError, ValueError, KeyError) as error:
-            log.error("the security log cannot be read, a new chain begins: %s", error)
 
     def _take_boot_reason(self, reason: str) -> None:
         self._boot_reason = reason
@@ -496,10 +500,7 @@ class OcppStation:
 
     def security_event(self, kind: str, tech_info: str = "") -> None:
         """SecurityEventNotification of a critical event (A04): kept until the CSMS has it, and in the security log."""
-        now = self.clock.now()
-        payload = security_event(kind, now, tech_info)
-        self._dialogue.spawn(self._security_log.append(now, kind, tech_info))
-        self._dialogue.spawn(self._dialogue.store_notice("SecurityEventNotification", payload))
+        self._security.report(kind, tech_info)
 
     def unlock_result(self, evse_id: EvseId, unlocked: bool) -> None:
         """The answer to `UnlockRequested`."""
@@ -519,12 +520,14 @@ class OcppStation:
             station["firmwareVersion"] = self._config.firmware[:50]
         return {"chargingStation": station, "reason": self._boot_reason}
 
-    def connection_failed(self) -> None:
+    def connection_failed(self, reason: str, event: SecurityEvent | None) -> None:
+        self._security.attempt_failed(event, reason)
         if self._network.failed():
             log.warning("trying the CSMS of network profile %s", self._network.active_slot)
 
     def connected(self) -> None:
         self._network.connected()
+        self._security.connected()
         self.model.assign("SecurityCtrlr", "SecurityProfile", str(self._network.active.security_profile))
 
     def went_online(self) -> None:
@@ -537,14 +540,19 @@ class OcppStation:
         self._status.went_offline()
         self.report_fact(CsmsOnline(False, reason))
 
+    def frame_refused(self, reason: str) -> None:
+        self._security.frame_refused(reason)
+
     def boot_answered(self, response: Payload) -> None:
-        self.clock.csms_says(text_at(response, "currentTime"))
+        self.heartbeat_answered(response)
         interval = response.get("interval")
         if response.get("status") == "Accepted" and isinstance(interval, int) and interval > 0:
             self.model.assign("OCPPCommCtrlr", "HeartbeatInterval", str(interval))
 
     def heartbeat_answered(self, response: Payload) -> None:
-        self.clock.csms_says(text_at(response, "currentTime"))
+        before = self.clock.now()
+        if self.clock.csms_says(text_at(response, "currentTime")):
+            self._security.time_told(before)
 
     def before_sending(self, payload_json: str) -> str:
         return self.clock.corrected(payload_json)
@@ -574,7 +582,7 @@ class OcppStation:
         log.error("the CSMS never took %s of transaction %s", call.action, call.transaction_id)
 
     def events_thinned(self, count: int) -> None:
-        self.security_event("MemoryExhaustion", f"{count} TransactionEvents Updated left out")
+        self._security.report(SecurityEvent.MEMORY_EXHAUSTION, f"{count} TransactionEvents Updated left out")
 
     # --- What the handlers ask ---
 
@@ -603,6 +611,11 @@ class OcppStation:
             self.report_fact(fact)
         else:
             log.warning("remote start %s refused: %s", fact.remote_start_id, answer.status)
+
+    def _report_status(self, fact: AvailabilityChanged | ResetRequested) -> None:
+        if isinstance(fact, ResetRequested) and fact.evse_id is None:
+            self._security.report(SecurityEvent.RESET_OR_REBOOT, "asked for by the CSMS")
+        self.report_fact(fact)
 
     def reset_requested(self, evse_id: EvseId | None, immediate: bool) -> None:
         self._status.reset_requested(evse_id, immediate)
@@ -682,6 +695,10 @@ class OcppStation:
             )
         )
 
+    def _network_changed(self) -> None:
+        self._put("network", self._network.dump())
+        self._security.report(SecurityEvent.RECONFIGURATION_OF_SECURITY_PARAMETERS, "network profile")
+
     def _ping_changed(self, value: str) -> None:
         self._dialogue.link.set_ping_interval(float(value))
 
@@ -689,7 +706,7 @@ class OcppStation:
         self._dialogue.registrar.set_heartbeat(float(value), self._loop.time())
 
     def _password_changed(self, value: str) -> None:
-        self.security_event("ReconfigurationOfSecurityParameters", _PASSWORD)
+        self._security.report(SecurityEvent.RECONFIGURATION_OF_SECURITY_PARAMETERS, _PASSWORD)
         self._dialogue.spawn(self._take_password(value))
 
     async def _take_password(self, value: str) -> None:

@@ -1,13 +1,14 @@
 """Availability and connector status in the running station, and the resets that wait for an idle moment."""
 
 import asyncio
+from collections.abc import Callable
 
 from hal.quantities import EvseId
 from ocpp_client.availability import STATION, Availability
 from ocpp_client.clock import StationClock
 from ocpp_client.connection import Dialogue
 from ocpp_client.device_model import DeviceModel
-from ocpp_client.ports import AvailabilityChanged, ConnectorStatus, Report, ResetRequested
+from ocpp_client.ports import AvailabilityChanged, ConnectorStatus, ResetRequested
 from ocpp_client.transaction_desk import Put
 from ocpp_client.transactions import Transactions
 from ocpp_client.wire import Payload, format_time
@@ -21,7 +22,7 @@ class StatusDesk:
         transactions: Transactions,
         evse_ids: tuple[EvseId, ...],
         clock: StationClock,
-        report: Report,
+        report: Callable[[AvailabilityChanged | ResetRequested], None],
         put: Put,
     ) -> None:
         self._model = model

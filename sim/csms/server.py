@@ -327,6 +327,18 @@ class Csms:
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(condition)
 
+    async def until_security_event(self, kind: str, timeout_s: float = 5.0) -> Payload:
+        """The first SecurityEventNotification of that kind."""
+
+        def found() -> Payload | None:
+            told = self.received("SecurityEventNotification")
+            return next((payload for payload in told if payload["type"] == kind), None)
+
+        await self.until(lambda: found() is not None, timeout_s)
+        payload = found()
+        assert payload is not None
+        return payload
+
     async def until_received(self, action: str, count: int = 1, timeout_s: float = 5.0) -> Payload:
         """The `count`-th payload of that action."""
         await self.until(lambda: len(self.received(action)) >= count, timeout_s)

@@ -52,7 +52,7 @@ def energies_wh(events: list[Event]) -> list[float]:
         for sample in meter_value["sampledValue"]
         if sample["measurand"] == "Energy.Active.Import.Register"
     ]
-    return [value for _, value in sorted(values, key=lambda entry: entry[0])]
+    return [value for _, value in sorted(values)]
 
 
 def assert_whole(site: Site, events: list[Event]) -> None:

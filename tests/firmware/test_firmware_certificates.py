@@ -190,8 +190,8 @@ async def test_a_certificate_the_csms_refuses_is_given_up(bench: Bench) -> None:
         "CertificateSigned", {"certificateChain": pem, "certificateType": "ChargingStationCertificate"}
     )
     assert answer == {"status": "Accepted"}
-    event = await bench.csms.until_received("SecurityEventNotification", timeout_s=8)
-    assert (event["type"], event["techInfo"]) == ("InvalidChargingStationCertificate", "refused by the CSMS")
+    event = await bench.csms.until_security_event("InvalidChargingStationCertificate", timeout_s=8)
+    assert event["techInfo"] == "refused by the CSMS"
     assert bench.links() == ["#connected"], "the link was never dropped"
     assert bench.key_id(Purpose.CSMS) == old
     assert bench.store.pending(Purpose.CSMS) is None
@@ -224,7 +224,7 @@ async def test_a_chain_that_does_not_fit_is_rejected(bench: Bench, pki: Pki, whi
     chain = "no certificate" if which == "no certificate" else pki.issue_secc(csr, lifetime).decode()
     answer = await bench.csms.call("CertificateSigned", {"certificateChain": chain, "certificateType": use})
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidCertificate")
-    assert (await bench.csms.until_received("SecurityEventNotification"))["type"] == "InvalidChargingStationCertificate"
+    await bench.csms.until_security_event("InvalidChargingStationCertificate")
     assert bench.store.chain(Purpose.SECC) == before
 
 

@@ -57,9 +57,10 @@ class MemoryJournal:
         await self._work()
         return [message for order, message in sorted(self.messages.items()) if order > after][:limit]
 
-    async def pending_count(self, transaction_id: str | None = None) -> int:
+    async def pending_count(self, transaction_id: str | None = None, *, of_transactions: bool = False) -> int:
         await self._work()
-        return sum(transaction_id in (None, message.transaction_id) for message in self.messages.values())
+        waiting = [message.transaction_id for message in self.messages.values()]
+        return sum(transaction_id in (None, of) and not (of_transactions and of is None) for of in waiting)
 
     async def thin(self, after: int) -> int:
         await asyncio.sleep(0)

@@ -60,6 +60,12 @@ async def test_what_is_installed_is_told(bench: Any) -> None:
     assert none == {"status": "NotFound"}
 
 
+def reconfigured(bench: Any) -> list[str]:
+    """What of its security parameters the station said was changed."""
+    told = bench.csms.received("SecurityEventNotification")
+    return [event["techInfo"] for event in told if event["type"] == "ReconfigurationOfSecurityParameters"]
+
+
 async def test_installing_and_deleting(bench: Any) -> None:
     store = Store()
     await bench.station(certificates=store)
@@ -70,6 +76,8 @@ async def test_installing_and_deleting(bench: Any) -> None:
     assert (await call("DeleteCertificate", {"certificateHashData": HASHES}))["status"] == "Accepted"
     other = HASHES | {"serialNumber": "FF"}
     assert (await call("DeleteCertificate", {"certificateHashData": other}))["status"] == "NotFound"
+    await bench.csms.until(lambda: len(reconfigured(bench)) == 2)
+    assert reconfigured(bench) == ["MORootCertificate installed", f"certificate {HASHES['serialNumber']} deleted"]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +100,7 @@ async def test_a_new_certificate_is_asked_for_and_taken(bench: Any, message: str
     store.fits = False
     assert (await call("CertificateSigned", {"certificateChain": "PEM"}))["status"] == "Rejected"
     assert store.taken[-1] == ("ChargingStationCertificate", "PEM")
-    event = await bench.csms.until_received("SecurityEventNotification")
-    assert event["type"] == "InvalidChargingStationCertificate"
+    await bench.csms.until_security_event("InvalidChargingStationCertificate")
 
 
 async def test_without_a_store_the_csms_hears_so(bench: Any) -> None:

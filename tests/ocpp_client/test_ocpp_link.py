@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ocpp_client.link import MAX_UNSENT, BackOff, Endpoint, Link
+from ocpp_client.ports import SecurityEvent
 from sim.csms.server import Csms, Tls
 
 Until = Callable[..., Any]
@@ -25,6 +26,7 @@ class User:
         self.ups = 0
         self.downs: list[str] = []
         self.failures: list[tuple[str, int]] = []
+        self.events: list[SecurityEvent | None] = []
         self.frames: list[str | bytes] = []
 
     def link_up(self) -> None:
@@ -36,8 +38,9 @@ class User:
     def frame_received(self, frame: str | bytes) -> None:
         self.frames.append(frame)
 
-    def connect_failed(self, reason: str, attempts: int) -> None:
+    def connect_failed(self, reason: str, attempts: int, event: SecurityEvent | None) -> None:
         self.failures.append((reason, attempts))
+        self.events.append(event)
 
 
 class Rig:

@@ -160,7 +160,6 @@ async def test_a_new_password_holds_from_the_next_connection(
         }
         answer = await csms.call("SetVariables", {"setVariableData": [item]})
         assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted"
-        event = await csms.until_received("SecurityEventNotification")
-        assert event["type"] == "ReconfigurationOfSecurityParameters"
+        await csms.until_security_event("ReconfigurationOfSecurityParameters")
         await csms.until(lambda: sum(entry.action == "#connected" for entry in csms.events) == 2)
         await station.stop()

@@ -339,7 +339,7 @@ def energies_of(events: list[Payload]) -> list[float]:
         for sample in value["sampledValue"]
         if sample["measurand"] == "Energy.Active.Import.Register"
     ]
-    return [energy for _, energy in sorted(read, key=lambda entry: entry[0])]
+    return [energy for _, energy in sorted(read)]
 
 
 def _fits(event: Payload, kind: str, wanted: Payload) -> bool:

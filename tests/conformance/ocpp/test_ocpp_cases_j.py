@@ -287,8 +287,7 @@ async def test_tc_n_34(site: Any) -> None:
 async def test_tc_n_35(running: Any, files: Any) -> None:
     """The security log uploaded."""
     server, url = files
-    running.station.security_event("StartupOfTheDevice")
-    await running.csms.until_received("SecurityEventNotification")
+    await running.csms.until_security_event("StartupOfTheDevice")
     assert await get_log(running, url, 4, "SecurityLog") == "Accepted"
     await log_status(running, "Uploaded", 4)
     assert b"StartupOfTheDevice" in server.files[0]

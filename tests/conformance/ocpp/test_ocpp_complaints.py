@@ -128,8 +128,7 @@ async def test_security_events_wait_for_the_registration(site: Any) -> None:
     site.csms.answers.policy.registration = ["Pending", "Accepted"]
     site.csms.answers.policy.boot_interval_s = 1
     await site.start(wait=False)
-    site.station.security_event("StartupOfTheDevice")
-    await site.csms.until_received("SecurityEventNotification")
+    await site.csms.until_security_event("StartupOfTheDevice")
     actions = [event.action for event in site.csms.events if not event.action.startswith("#")]
     assert actions.index("SecurityEventNotification") > 1
     assert actions[:2] == ["BootNotification", "BootNotification"]

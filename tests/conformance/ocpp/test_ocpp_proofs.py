@@ -72,7 +72,7 @@ async def test_a_day_offline_with_fifty_transactions_arrives_in_order(tmp_path: 
         for _ in range(TRANSACTIONS - 5):
             await charge_once(station, day)
         assert resident_mb() - early_mb < 10.0, "what waits is on disk"
-        waiting = await journal.pending_count()
+        waiting = await journal.pending_count(of_transactions=True)
         begun_s = time.monotonic()
         await csms.start()
         await csms.until(lambda: len(csms.received("TransactionEvent")) == waiting, 60.0)
