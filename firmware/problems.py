@@ -37,6 +37,12 @@ _COMPONENTS: dict[Fault, tuple[str, str]] = {
     Fault.RESIDUAL_CURRENT: ("RCD", "Tripped"),
     Fault.COMMUNICATION_FAULT: ("EVSE", "Problem"),
     Fault.POWER_METER_FAILURE: ("FiscalMetering", "Problem"),
+    Fault.CABLE_CHECK_FAULT: ("IsolationMonitor", "Problem"),
+    Fault.RESISTANCE_FAULT: ("IsolationMonitor", "Problem"),
+    Fault.CONNECTOR_VOLTAGE_HIGH: ("Connector", "Problem"),
+    Fault.VOLTAGE_PLAUSIBILITY: ("ElectricalConverter", "Problem"),
+    Fault.POWER_SUPPLY_FAILURE: ("ElectricalConverter", "Problem"),
+    Fault.ISOLATION_MONITOR_FAILURE: ("IsolationMonitor", "Problem"),
     Fault.VENDOR_ERROR: ("EVSE", "Problem"),
     Fault.VENDOR_WARNING: ("EVSE", "Problem"),
 }

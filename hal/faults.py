@@ -13,12 +13,17 @@ EMERGENCIES = frozenset(
         Fault.DIODE_FAULT,
         Fault.RESIDUAL_CURRENT,
         Fault.COMMUNICATION_FAULT,
+        Fault.RESISTANCE_FAULT,
     }
 )
 """The contactor opens at once: the protection itself, or our knowledge of the pilot or the contactor, is in doubt."""
 
 LATCHED = frozenset({Fault.EVSE_CONTACTOR_FAULT, Fault.OVER_CURRENT_FAILURE})
 """Stays after its cause has gone, until a technician resets it; a contactor that did not close is tried again."""
+
+UNTIL_UNPLUGGED = frozenset({Fault.CABLE_CHECK_FAULT, Fault.RESISTANCE_FAULT, Fault.VOLTAGE_PLAUSIBILITY})
+"""Stays while the vehicle is there: what was found wrong was found with it, and may be its own. So does an over-voltage
+of a DC output; one of the mains ends with its cause."""
 
 MREC: dict[Fault, int] = {
     Fault.CONNECTOR_LOCK_FAILURE: 1,
@@ -29,12 +34,15 @@ MREC: dict[Fault, int] = {
     Fault.UNDER_VOLTAGE: 6,
     Fault.EMERGENCY_STOP: 8,
     Fault.INVALID_VEHICLE_MODE: 10,
+    Fault.CABLE_CHECK_FAULT: 11,
     Fault.PILOT_FAULT: 14,
     Fault.POWER_LOSS: 15,
     Fault.EVSE_CONTACTOR_FAULT: 17,
     Fault.CABLE_OVER_TEMP_DERATE: 18,
     Fault.CABLE_OVER_TEMP_STOP: 19,
+    Fault.RESISTANCE_FAULT: 22,
     Fault.PROXIMITY_FAULT: 23,
+    Fault.CONNECTOR_VOLTAGE_HIGH: 24,
 }
 """The number of ChargeX's minimum required error codes, where there is one."""
 

@@ -79,6 +79,12 @@ class Fault(StrEnum):
     RESIDUAL_CURRENT = "ResidualCurrent"
     COMMUNICATION_FAULT = "CommunicationFault"
     POWER_METER_FAILURE = "PowerMeterFailure"
+    CABLE_CHECK_FAULT = "CableCheckFault"
+    RESISTANCE_FAULT = "ResistanceFault"
+    CONNECTOR_VOLTAGE_HIGH = "ConnectorVoltageHigh"
+    VOLTAGE_PLAUSIBILITY = "VoltagePlausibilityFault"
+    POWER_SUPPLY_FAILURE = "PowerSupplyFailure"
+    ISOLATION_MONITOR_FAILURE = "IsolationMonitorFailure"
     VENDOR_ERROR = "VendorError"
     VENDOR_WARNING = "VendorWarning"
 

@@ -59,6 +59,30 @@ FAULTS: dict[Fault, tuple[str, str]] = {
         "the energy meter does not answer",
         "check the meter's supply, its bus and its unit number",
     ),
+    Fault.CABLE_CHECK_FAULT: (
+        "the cable check did not pass: a short circuit, no voltage, or a monitor that failed its self-test",
+        "try another vehicle; if it fails too, measure the cable without one",
+    ),
+    Fault.RESISTANCE_FAULT: (
+        "the insulation between the DC output and earth is too low",
+        "unplug; if it stays, look for water in the connector and measure the cable",
+    ),
+    Fault.CONNECTOR_VOLTAGE_HIGH: (
+        "there is voltage at the connector where there must be none",
+        "keep off the connector; look for a welded contactor and a dead discharge circuit",
+    ),
+    Fault.VOLTAGE_PLAUSIBILITY: (
+        "supply, insulation monitor and meter disagree about the output's voltage",
+        "measure the output and compare each device with it",
+    ),
+    Fault.POWER_SUPPLY_FAILURE: (
+        "the DC supply does not answer, or reports a fault",
+        "check the modules' lamps, their mains and the CAN bus with its terminators",
+    ),
+    Fault.ISOLATION_MONITOR_FAILURE: (
+        "the insulation monitor does not answer, or reports a fault",
+        "check its supply, its bus and its unit number",
+    ),
     Fault.VENDOR_ERROR: ("the board reports an error of its own", "see its text in `evse faults`"),
     Fault.VENDOR_WARNING: ("the board reports a warning of its own", "see its text in `evse faults`"),
 }

@@ -28,7 +28,7 @@ BITS: tuple[Fault, ...] = (
 
 
 def to_bits(faults: Iterable[Fault]) -> int:
-    """Raises ValueError for COMMUNICATION_FAULT and POWER_METER_FAILURE, which only the host can see."""
+    """Raises ValueError for a fault without a bit, which only the host can see."""
     return sum(1 << BITS.index(fault) for fault in set(faults))
 
 

@@ -2,7 +2,7 @@
 
 from firmware.control.fault_words import FAULTS
 from firmware.problems import problem
-from hal.faults import LATCHED, MREC, severity_of
+from hal.faults import LATCHED, MREC, UNTIL_UNPLUGGED, severity_of
 from hal.mcu.faults import BITS
 from hal.ports import BoardFault, Fault, Severity
 
@@ -18,7 +18,8 @@ Everything stops charging but the warnings:
 - **stop**: charging ends in order: current down, contactor open and confirmed, connector unlocked.
 - **emergency**: the contactor opens at once; what protects, or what is known of the pilot, is in doubt.
 
-A fault ends with its cause, but for those marked *latched*: these stay until a technician has reset them. The bit is
+A fault ends with its cause, but for those marked *latched*, which stay until a technician has reset them, and those
+marked *until unplugged*, which were found with a vehicle and go with it. The bit is
 the one in STATE of the EVSE-MCU link; a fault without one is seen by the daemon. Every fault is an OCPP NotifyEvent,
 the fault's name its `techCode`; MREC is ChargeX's number for it.
 
@@ -38,13 +39,19 @@ def _row(fault: Fault) -> str:
     cells = (
         fault.value,
         MREC.get(fault, ""),
-        severity.value + (", latched" if fault in LATCHED else ""),
+        severity.value + _ends(fault),
         BITS.index(fault) if fault in BITS else "",
         f"{event.component}, {event.variable}",
         meaning,
         remedy,
     )
     return "| " + " | ".join(map(str, cells)) + " |\n"
+
+
+def _ends(fault: Fault) -> str:
+    if fault in LATCHED:
+        return ", latched"
+    return ", until unplugged" if fault in UNTIL_UNPLUGGED else ""
 
 
 if __name__ == "__main__":
