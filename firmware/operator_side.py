@@ -36,7 +36,7 @@ Work = Callable[[], Awaitable[None]]
 
 async def keep_pause(journal: Journal, evse: EvseId, paused: PausedSession) -> None:
     """Raises JournalError."""
-    await journal.put(f"paused_session_{evse}", json.dumps([paused.session_id, paused.evcc_id]))
+    await journal.put(f"paused_session_{evse}", json.dumps([paused.session_id, paused.evcc_id, paused.vehicle]))
 
 
 async def kept_pause(journal: Journal, evse: EvseId) -> PausedSession | None:

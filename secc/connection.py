@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from secc.ports import EndReason, MessageAnswered, PausedSession, Report, TlsEstablished
 from secc.v2g.conversation import Channel, Conversation, Output
@@ -124,8 +125,9 @@ def _channel(tls: ssl.SSLObject | None) -> Channel:
     """A certificate that is there has been verified: the handshake would have failed otherwise."""
     if tls is None:
         return Channel(tls=False)
-    mutual = tls.version() == "TLSv1.3" and bool(tls.getpeercert(binary_form=True))
-    return Channel(tls=True, mutual_tls_13=mutual)
+    shown = tls.getpeercert(binary_form=True)
+    mutual = tls.version() == "TLSv1.3" and bool(shown)
+    return Channel(tls=True, mutual_tls_13=mutual, vehicle=sha256(shown).hexdigest() if shown else "")
 
 
 def _ignore(_connection: Connection) -> None:

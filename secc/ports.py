@@ -376,6 +376,8 @@ class PausedSession:
 
     session_id: str
     evcc_id: str
+    vehicle: str = ""
+    """SHA-256 of the vehicle's TLS certificate, hex; empty where it showed none."""
 
 
 class EndReason(StrEnum):

@@ -7,7 +7,7 @@ answer must wait is held, and asked again at every `tick`; what the vehicle send
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from secc.exi import ExiError, Namespace, decode, encode
 from secc.ports import (
@@ -49,6 +49,8 @@ class Channel:
     tls: bool
     mutual_tls_13: bool = False
     """TLS 1.3, and the vehicle has shown a certificate that leads to a root we hold."""
+    vehicle: str = ""
+    """That certificate's SHA-256, hex."""
 
 
 class Conversation:
@@ -94,6 +96,9 @@ class Conversation:
         out = Output()
         if self._ended:
             return out
+        if self._held is not None and frame.payload_type in self._spoken.side_streams:
+            self._take_aside(self._held, frame, around, now, out)
+            return out
         self._waiting.append(frame)
         if len(self._waiting) > MAX_WAITING:
             self._end(EndReason.PROTOCOL_ERROR, "vehicle does not wait for responses", now, out)
@@ -138,6 +143,16 @@ class Conversation:
             return
         self._ask(request, around, now, out)
 
+    def _take_aside(self, held: Request, frame: Frame, around: Surroundings, now: float, out: Output) -> None:
+        """A request of a side stream, while one of the main stream is held. One that must wait too comes after it."""
+        retry_s, self._held = self._retry_s, None
+        self._take(frame, around, now, out)
+        if self._ended:
+            return
+        if self._held is not None:
+            self._waiting.append(frame)
+        self._held, self._retry_s = held, retry_s
+
     def _negotiate(self, frame: Frame, view: StationView, now: float, out: Output) -> None:
         if frame.payload_type is not PayloadType.EXI:
             self.stepped_over += 1
@@ -153,7 +168,8 @@ class Conversation:
             self._end(EndReason.REFUSED, code, now, out)
             return
         self._protocol = result.protocol
-        self.session = result.protocol.begin(self._channel.tls, self.session.paused)
+        begun = result.protocol.begin(self._channel.tls, self.session.paused)
+        self.session = replace(begun, vehicle=self._channel.vehicle)
 
     def _may_speak(self, protocol: Protocol, view: StationView) -> bool:
         return protocol.serves(view) and (self._channel.mutual_tls_13 or not protocol.only_mutual_tls_13)

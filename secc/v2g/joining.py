@@ -1,12 +1,12 @@
 """Session ids: a new one, or that of a paused session."""
 
+from secc.ports import PausedSession
 from secc.v2g.session import SESSION_ID_BYTES, Request, Session
 
 
 def joins(request: Request, session: Session, evcc_id: str) -> bool:
-    """Only the vehicle that paused may join, and only by the id it was given [V2G2-741]."""
-    paused = session.paused
-    return paused is not None and paused.session_id == request.session_id.upper() and paused.evcc_id == evcc_id
+    """Only the vehicle that paused may join, by the id it was given [V2G2-741] and the certificate it had shown."""
+    return session.paused == PausedSession(request.session_id.upper(), evcc_id, session.vehicle)
 
 
 def new_session_id(entropy: bytes) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from secc.ports import PausedSession, StationView
 from secc.v2g.session import Answer, Request, Response, Session, Surroundings
-from secc.v2gtp import Frame
+from secc.v2gtp import Frame, PayloadType
 
 Written = tuple[Frame, str]
 """A response on the wire, and its response code."""
@@ -31,3 +31,5 @@ class Protocol:
     write: Callable[[Request, Response, Session, Surroundings], Written]
     sequence_timeout_s: Callable[[Session], float]
     """How long the next request may take."""
+    side_streams: frozenset[PayloadType] = frozenset()
+    """Payload types whose requests do not wait for the answer to another."""

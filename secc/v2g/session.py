@@ -50,6 +50,8 @@ class State(Enum):
     AC_CHARGE_LOOP = "AC_ChargeLoop"
     DC_CHARGE_LOOP = "DC_ChargeLoop"
     METERING_RECEIPT = "MeteringReceipt"
+    STANDBY = "Standby"
+    """No power, but the vehicle stays: ISO 15118-20."""
     SESSION_STOP = "SessionStop"
     ENDED = "Ended"
 
@@ -102,6 +104,8 @@ class Session:
 
     state: State = State.SESSION_SETUP
     tls: bool = False
+    vehicle: str = ""
+    """SHA-256 of the certificate the vehicle has shown in a mutual handshake, hex."""
     paused: PausedSession | None = None
     session_id: str = ""
     evcc_id: str = ""

@@ -22,7 +22,13 @@ def handle(request: Request, session: Session, around: Surroundings, _now: float
     joined = joins(request, session, evcc_id)
     session_id = request.session_id.upper() if joined else new_session_id(around.entropy)
     # A pause is joined once; a new session makes an older pause void.
-    fresh = Session(state=State.SERVICE_DISCOVERY, tls=session.tls, session_id=session_id, evcc_id=evcc_id)
+    fresh = Session(
+        state=State.SERVICE_DISCOVERY,
+        tls=session.tls,
+        vehicle=session.vehicle,
+        session_id=session_id,
+        evcc_id=evcc_id,
+    )
     code = ResponseCode.OK_OLD_SESSION_JOINED if joined else ResponseCode.OK_NEW_SESSION_ESTABLISHED
     response = build(SessionSetupRes, ResponseCode=code, EVSEID=around.view.evse_id, EVSETimeStamp=around.unix_time)
     return Answer(response, fresh, (SessionSetUp(session_id, evcc_id, PROTOCOL),))

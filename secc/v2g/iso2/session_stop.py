@@ -14,7 +14,7 @@ def handle(request: Request, session: Session, _around: Surroundings, _now: floa
     """Always granted, whatever the state: who wants to leave is not held. The engine takes the power back."""
     assert isinstance(request.message, SessionStopReq)
     pausing = request.message.charging_session is ChargingSession.PAUSE
-    paused = PausedSession(session.session_id, session.evcc_id) if pausing else None
+    paused = PausedSession(session.session_id, session.evcc_id, session.vehicle) if pausing else None
     end = EndReason.PAUSED if pausing else EndReason.TERMINATED
     response = build(SessionStopRes, ResponseCode=ResponseCode.OK)
     return Answer(response, replace(session, state=State.ENDED, paused=paused, end=end), (paused,) if paused else ())

@@ -13,7 +13,7 @@ from secc.v2g.iso20.session import ControlMode, Session20
 from secc.v2g.iso20.status import turn
 from secc.v2g.progress import must_stop
 from secc.v2g.quantities import rational_number
-from secc.v2g.session import Answer, Request, Surroundings
+from secc.v2g.session import Answer, Request, State, Surroundings
 
 
 def of_ac(request: Request, session: Session20, around: Surroundings, now: float) -> Answer:
@@ -27,7 +27,7 @@ def of_ac(request: Request, session: Session20, around: Surroundings, now: float
 
 
 def _target_a(session: Session20, view: StationView) -> float:
-    if must_stop(view):
+    if must_stop(view) or session.state is State.STANDBY:
         return 0.0
     discharges = session.bidirectional and session.control_mode is ControlMode.DYNAMIC and view.discharge_a > 0
     return -min(view.discharge_a, view.discharge_limit_a) if discharges else view.limit_a
@@ -49,6 +49,8 @@ def of_dc(request: Request, session: Session20, around: Surroundings, now: float
         "EVSEVoltageLimitAchieved": met.voltage_limited,
         control_mode(session, "DC", "Res"): _dc_limits(dc, session.bidirectional),
     }
+    if session.state is State.STANDBY:
+        return Answer(response, shared.session, shared.facts)
     return Answer(response, replace(shared.session, output_wanted=True), (met.target, *shared.facts))
 
 

@@ -7,6 +7,7 @@ from secc.v2g.elements import Elements, service_id
 from secc.v2g.iso20 import certificate_installation
 from secc.v2g.iso20.charge_loops import control_mode
 from secc.v2g.iso20.charge_parameters import ac_parameters, dc_parameters
+from secc.v2g.iso20.other_services import ACDP, WPT
 from secc.v2g.iso20.services import service_list, services
 from secc.v2g.iso20.session import Session20
 from secc.v2g.quantities import rational_number
@@ -126,10 +127,19 @@ _DC: dict[str, Filling] = {
     "DC_ChargeLoopReq": _dc_loop,
     "DC_WeldingDetectionReq": _dc_voltage,
 }
-_FILLINGS = {**_COMMON, **_AC, **_DC}
+
+
+def _always(elements: Elements) -> Filling:
+    return lambda _request, _session, _around: elements
+
+
+_OTHERS = {name: _always(elements) for name, elements in (WPT | ACDP).items()}
+_FILLINGS = {**_COMMON, **_AC, **_DC, **_OTHERS}
 
 REQUESTS: dict[Namespace, frozenset[str]] = {
     Namespace.ISO_20_COMMON: frozenset(_COMMON),
     Namespace.ISO_20_AC: frozenset(_AC),
     Namespace.ISO_20_DC: frozenset(_DC),
+    Namespace.ISO_20_WPT: frozenset(WPT),
+    Namespace.ISO_20_ACDP: frozenset(ACDP),
 }

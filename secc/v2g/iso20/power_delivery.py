@@ -13,8 +13,8 @@ from secc.schedules import ProfilePeriod, ScheduleSelected
 from secc.v2g.codes import Refused
 from secc.v2g.elements import Elements, child, children, rational, text, whole
 from secc.v2g.iso20.charge_parameters import all_phases
-from secc.v2g.iso20.session import ControlMode, Session20
-from secc.v2g.progress import close_contactor
+from secc.v2g.iso20.session import ControlMode, Session20, of_20
+from secc.v2g.progress import close_contactor, must_stop
 from secc.v2g.session import Answer, Offer, Request, State, Surroundings
 
 LOOPS = (State.AC_CHARGE_LOOP, State.DC_CHARGE_LOOP)
@@ -30,14 +30,28 @@ def handle(request: Request, session: Session20, around: Surroundings, now: floa
     if wish == "Stop":
         return _stop(session)
     if wish == "Standby":
-        return Answer({"ResponseCode": ResponseCode.WARN_STANDBY_NOT_ALLOWED}, session)
+        return _stand_by(session, around.view)
     if wish == "ScheduleRenegotiation":
         return _renegotiate(session)
     return _start(request, session, around, now)
 
 
 def _stop(session: Session20) -> Answer:
-    after = replace(session, state=State.SESSION_STOP, power_wanted=False, output_wanted=False)
+    after = replace(session, state=State.SESSION_STOP, power_wanted=False, output_wanted=False, renegotiating=False)
+    output_off = (DcTarget(0.0, 0.0),) if session.output_wanted else ()
+    return Answer(_OK, after, (*output_off, PowerWanted(False)))
+
+
+def _stand_by(session: Session20, view: StationView) -> Answer:
+    """From a charge loop: no power any more, and the vehicle stays until it wants some again or leaves.
+
+    With DC the way back leads through CableCheck, as the contactor has been open. # unverified: 8.3.4.3.10
+    """
+    if session.state not in LOOPS or must_stop(view):
+        return Answer({"ResponseCode": ResponseCode.WARN_STANDBY_NOT_ALLOWED}, session)
+    after = replace(
+        session, state=State.STANDBY, power_wanted=False, output_wanted=False, cable_check_id="", target_v=0.0
+    )
     output_off = (DcTarget(0.0, 0.0),) if session.output_wanted else ()
     return Answer(_OK, after, (*output_off, PowerWanted(False)))
 
@@ -46,13 +60,15 @@ def _renegotiate(session: Session20) -> Answer:
     """Back to ScheduleExchange while power flows."""
     if session.state not in LOOPS:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR)
-    return Answer(_OK, replace(session, state=State.SCHEDULE_EXCHANGE))
+    return Answer(_OK, replace(session, state=State.SCHEDULE_EXCHANGE, renegotiating=True))
 
 
 def _start(request: Request, session: Session20, around: Surroundings, now: float) -> Answer:
     """Ask for power once the vehicle has its plan, and answer once the contactor has closed."""
     if session.state in LOOPS or session.offer is None:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR)
+    if session.state is State.STANDBY and around.view.dc is not None:
+        raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR, detail="no cable check since the standby")
     if text(request.elements, "EVProcessing") != "Finished":
         return Answer(_OK, session)
     profile = child(request.elements, "EVPowerProfile")
@@ -62,7 +78,7 @@ def _start(request: Request, session: Session20, around: Surroundings, now: floa
         return Answer(None, progress.session, progress.facts, retry_s=progress.retry_s)
     loop = State.AC_CHARGE_LOOP if around.view.dc is None else State.DC_CHARGE_LOOP
     selected = ScheduleSelected(chosen.tuple_id, _periods(_entries(profile)))
-    return Answer(_OK, replace(progress.session, state=loop, offer=chosen), (selected,))
+    return Answer(_OK, replace(of_20(progress.session), state=loop, offer=chosen, renegotiating=False), (selected,))
 
 
 def _chosen(profile: Elements, session: Session20, first: Offer, view: StationView) -> Offer:

@@ -9,6 +9,7 @@
        |            |                                                 +----> ScheduleExchange
     SessionStop <- [AC_ChargeLoop | DC_ChargeLoop] <- [PowerDelivery | CableCheck -> PreCharge]
 
+Standby leaves the loop without power: AC returns by PowerDelivery, DC by CableCheck.
 A refused authorization stays in Authorization, where the vehicle may try another contract, a certificate or a card.
 Wider than the standard for the same vehicles as ISO 15118-2: see there.
 """
@@ -37,6 +38,7 @@ from secc.v2g.iso20 import (
 from secc.v2g.iso20.failures import failed
 from secc.v2g.iso20.session import Session20, of_20
 from secc.v2g.session import Answer, Request, Session, State, Surroundings
+from secc.v2gtp import PayloadType
 
 Handler20 = Callable[[Request, Session20, Surroundings, float], Answer]
 
@@ -82,6 +84,7 @@ ALLOWED: dict[State, frozenset[str]] = {
     State.POWER_DELIVERY: frozenset({"PowerDeliveryReq", *_STOP, *_PARKING}),
     State.AC_CHARGE_LOOP: frozenset({"AC_ChargeLoopReq", *_LOOP, *_PARKING}),
     State.DC_CHARGE_LOOP: frozenset({"DC_ChargeLoopReq", *_LOOP, *_PARKING}),
+    State.STANDBY: frozenset({"AC_ChargeLoopReq", "DC_ChargeLoopReq", "DC_CableCheckReq", *_LOOP, *_PARKING}),
     State.SESSION_STOP: frozenset({"DC_WeldingDetectionReq", *_STOP, *_PARKING}),
     State.ENDED: frozenset(),
 }
@@ -103,7 +106,7 @@ def respond(request: Request, session: Session, around: Surroundings, now: float
 
 
 def _admit(request: Request, session: Session20, around: Surroundings) -> None:
-    if request.name not in ALLOWED[session.state]:
+    if request.name not in ALLOWED[session.state] and not _beside(request, session):
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR, detail=f"not in state {session.state.value}")
     kind = request.name[:3]
     if (kind == "AC_" and around.view.dc is not None) or (kind == "DC_" and around.view.dc is None):
@@ -113,3 +116,11 @@ def _admit(request: Request, session: Session20, around: Surroundings) -> None:
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR, detail=f"no start in state {session.state.value}")
     if request.name != "SessionSetupReq" and request.session_id.upper() != session.session_id:
         raise Refused(ResponseCode.FAILED_UNKNOWN_SESSION)
+
+
+def _beside(request: Request, session: Session20) -> bool:
+    """Renegotiating under power: the loop may go on meanwhile, and it may begin on a stream of its own."""
+    if request.name in ("AC_ChargeLoopReq", "DC_ChargeLoopReq"):
+        return session.renegotiating and session.state in (State.SCHEDULE_EXCHANGE, State.POWER_DELIVERY)
+    of_its_own = request.payload_type is PayloadType.SCHEDULE_RENEGOTIATION
+    return request.name == "ScheduleExchangeReq" and of_its_own and session.state in power_delivery.LOOPS

@@ -40,7 +40,12 @@ def handle(request: Request, session: Session20, around: Surroundings, now: floa
     assert after.offer is not None
     limit_a = after.offer.limit_a(now)
     straight_on = around.view.dc is None or session.power_wanted
-    after = replace(after, state=State.POWER_DELIVERY if straight_on else State.CABLE_CHECK, limit_sent_a=limit_a)
+    after = replace(
+        after,
+        state=State.POWER_DELIVERY if straight_on else State.CABLE_CHECK,
+        limit_sent_a=limit_a,
+        renegotiating=session.power_wanted,
+    )
     sent = LimitSent(session.session_id, limit_a, request.response_name)
     return Answer(response, after, (*planning.facts, sent, *left_out))
 

@@ -32,6 +32,8 @@ class Session20(Session):
     needs_by_station: bool = False
     """MobilityNeedsMode 2 was agreed on: the station's word on the driver's needs goes before the vehicle's."""
     pricing: Pricing = Pricing.NONE
+    renegotiating: bool = False
+    """A new schedule is being agreed on under power; the charge loop may go on meanwhile."""
     services: frozenset[int] = frozenset()
     """The value-added services the vehicle has selected."""
     ev_max_power_w: float = 0.0

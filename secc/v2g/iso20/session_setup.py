@@ -20,7 +20,13 @@ def set_up(request: Request, session: Session20, around: Surroundings, _now: flo
     evcc_id = text(request.elements, "EVCCID")
     joined = joins(request, session, evcc_id)
     session_id = request.session_id.upper() if joined else new_session_id(around.entropy)
-    fresh = Session20(state=State.AUTHORIZATION_SETUP, tls=session.tls, session_id=session_id, evcc_id=evcc_id)
+    fresh = Session20(
+        state=State.AUTHORIZATION_SETUP,
+        tls=session.tls,
+        vehicle=session.vehicle,
+        session_id=session_id,
+        evcc_id=evcc_id,
+    )
     code = ResponseCode.OK_OLD_SESSION_JOINED if joined else ResponseCode.OK_NEW_SESSION_ESTABLISHED
     response = {"ResponseCode": code, "EVSEID": around.view.evse_id}
     return Answer(response, fresh, (SessionSetUp(session_id, evcc_id, NAME),))

@@ -20,7 +20,7 @@ def handle(request: Request, session: Session20, _around: Surroundings, _now: fl
     if wish == "ServiceRenegotiation":
         return _renegotiate(session)
     if wish == "Pause":
-        paused = PausedSession(session.session_id, session.evcc_id)
+        paused = PausedSession(session.session_id, session.evcc_id, session.vehicle)
         return Answer(_OK, replace(session, state=State.ENDED, paused=paused, end=EndReason.PAUSED), (paused,))
     return Answer(_OK, replace(session, state=State.ENDED, paused=None, end=EndReason.TERMINATED))
 

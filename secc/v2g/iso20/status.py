@@ -7,7 +7,7 @@ from secc.v2g.elements import Elements
 from secc.v2g.iso20.session import ControlMode, Session20
 from secc.v2g.offers import wants_renegotiation
 from secc.v2g.progress import must_stop
-from secc.v2g.session import Request, SentMeter, Surroundings
+from secc.v2g.session import Request, SentMeter, State, Surroundings
 from secc.v2g.timing import RECEIPT_INTERVAL_S
 
 MAX_METER_ID = 32
@@ -62,6 +62,8 @@ def _notification(session: Session20, view: StationView, now: float) -> tuple[st
     """The most urgent thing there is to ask of the vehicle; there is room for one."""
     if must_stop(view):
         return "Terminate", session
+    if session.state is State.STANDBY:
+        return ("ExitStandby" if view.renegotiation_id != session.renegotiation_id else ""), session
     scheduled = session.control_mode is ControlMode.SCHEDULED
     if scheduled and wants_renegotiation(session, view, now):
         return "ScheduleRenegotiation", replace(session, renegotiation_asked_s=now)

@@ -24,8 +24,20 @@ SCHEMAS = {
     PayloadType.EXI: Namespace.ISO_20_COMMON,
     PayloadType.AC: Namespace.ISO_20_AC,
     PayloadType.DC: Namespace.ISO_20_DC,
+    PayloadType.WPT: Namespace.ISO_20_WPT,
+    PayloadType.ACDP: Namespace.ISO_20_ACDP,
     PayloadType.SCHEDULE_RENEGOTIATION: Namespace.ISO_20_COMMON,
     PayloadType.METERING_CONFIRMATION: Namespace.ISO_20_COMMON,
+    PayloadType.ACDP_SYSTEM_STATUS: Namespace.ISO_20_ACDP,
+    PayloadType.PARKING_STATUS: Namespace.ISO_20_COMMON,
+}
+
+# What runs beside the main stream, and what may be said there.
+SIDE_STREAMS = {
+    PayloadType.SCHEDULE_RENEGOTIATION: {"ScheduleExchangeReq", "PowerDeliveryReq"},
+    PayloadType.METERING_CONFIRMATION: {"MeteringConfirmationReq"},
+    PayloadType.ACDP_SYSTEM_STATUS: {"ACDP_SystemStatusReq"},
+    PayloadType.PARKING_STATUS: {"VehicleCheckInReq", "VehicleCheckOutReq"},
 }
 
 
@@ -38,7 +50,7 @@ def _read(frame: Frame, now: float) -> Request | None:
     if schema is None:
         return None
     ((name, content),) = decode(schema, frame.payload).items()
-    if name not in REQUESTS[schema]:
+    if name not in SIDE_STREAMS.get(frame.payload_type, REQUESTS[schema]):
         raise NotARequest(name)
     elements = cast(Elements, content)
     header = child(elements, "Header")
@@ -84,6 +96,7 @@ ISO_15118_20_AC = Protocol(
     respond=respond,
     write=_write,
     sequence_timeout_s=sequence_timeout_s,
+    side_streams=frozenset(SIDE_STREAMS),
 )
 
 ISO_15118_20_DC = Protocol(
@@ -98,4 +111,5 @@ ISO_15118_20_DC = Protocol(
     respond=respond,
     write=_write,
     sequence_timeout_s=sequence_timeout_s,
+    side_streams=frozenset(SIDE_STREAMS),
 )

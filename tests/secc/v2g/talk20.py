@@ -38,6 +38,8 @@ PAYLOAD_TYPES = {
         (PayloadType.COMMON, Namespace.ISO_20_COMMON),
         (PayloadType.AC, Namespace.ISO_20_AC),
         (PayloadType.DC, Namespace.ISO_20_DC),
+        (PayloadType.WPT, Namespace.ISO_20_WPT),
+        (PayloadType.ACDP, Namespace.ISO_20_ACDP),
     )
     for name in REQUESTS[namespace]
 }
@@ -45,7 +47,12 @@ NAMESPACES = {
     PayloadType.COMMON: Namespace.ISO_20_COMMON,
     PayloadType.AC: Namespace.ISO_20_AC,
     PayloadType.DC: Namespace.ISO_20_DC,
+    PayloadType.WPT: Namespace.ISO_20_WPT,
+    PayloadType.ACDP: Namespace.ISO_20_ACDP,
     PayloadType.METERING_CONFIRMATION: Namespace.ISO_20_COMMON,
+    PayloadType.SCHEDULE_RENEGOTIATION: Namespace.ISO_20_COMMON,
+    PayloadType.PARKING_STATUS: Namespace.ISO_20_COMMON,
+    PayloadType.ACDP_SYSTEM_STATUS: Namespace.ISO_20_ACDP,
 }
 
 
@@ -57,11 +64,18 @@ def number(elements: Elements) -> float:
     return float(Decimal(elements["Value"]).scaleb(elements["Exponent"]))
 
 
-def frame20(name: str, elements: dict, session_id: str, signature: dict | None = None, stamp: int = 0) -> Frame:
+def frame20(
+    name: str,
+    elements: dict,
+    session_id: str,
+    signature: dict | None = None,
+    stamp: int = 0,
+    stream: PayloadType | None = None,
+) -> Frame:
     header: dict = {"SessionID": bytes.fromhex(session_id), "TimeStamp": stamp}
     if signature is not None:
         header["Signature"] = signature
-    payload_type = PAYLOAD_TYPES[name]
+    payload_type = stream or PAYLOAD_TYPES[name]
     return Frame(payload_type, encode(NAMESPACES[payload_type], {name: {"Header": header, **elements}}))
 
 
@@ -214,10 +228,16 @@ class Talk20(Talk):
         return self.around_frames(out.frames)
 
     def ask(
-        self, name: str, elements: dict | None = None, *, signature: dict | None = None, session_id: str | None = None
+        self,
+        name: str,
+        elements: dict | None = None,
+        *,
+        signature: dict | None = None,
+        session_id: str | None = None,
+        stream: PayloadType | None = None,
     ) -> Response | None:
         said = self.session_id if session_id is None else session_id
-        answers = self.send20(frame20(name, elements or {}, said, signature))
+        answers = self.send20(frame20(name, elements or {}, said, signature, stream=stream))
         if not answers:
             return None
         (answer,) = answers
@@ -302,6 +322,11 @@ class Talk20(Talk):
         self.station(contactor_closed=True)
         (answer,) = self.tick20()
         assert answer.code == "OK"
+        return self
+
+    def standing_by(self) -> "Talk20":
+        self.charging()
+        assert self.ask("PowerDeliveryReq", power20("Standby")).code == "OK"
         return self
 
     def stopped(self) -> "Talk20":

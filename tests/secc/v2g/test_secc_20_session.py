@@ -24,6 +24,7 @@ from secc.ports import (
     V2GEnded,
 )
 from secc.schedules import EnergyRequested, LimitPeriod, ProfilePeriod, ScheduleSelected
+from secc.v2g.conversation import Channel
 from secc.v2g.session import State
 from tests.secc.support import (
     CHALLENGE,
@@ -383,6 +384,20 @@ def test_a_pause_and_the_session_joined_again() -> None:
 
 
 @pytest.mark.parametrize(
+    ("vehicle", "code"),
+    [("aa", "OK_OldSessionJoined"), ("bb", "OK_NewSessionEstablished"), ("", "OK_NewSessionEstablished")],
+)
+def test_a_session_is_joined_only_with_the_certificate_that_was_shown(vehicle: str, code: str) -> None:
+    first = Talk20(channel=Channel(True, True, "aa")).stopped()
+    first.ask("SessionStopReq", {"ChargingSession": "Pause"})
+    (paused,) = first.facts_of(PausedSession)
+    assert paused.vehicle == "aa"
+    again = Talk20(paused=paused, channel=Channel(True, True, vehicle))
+    again.negotiate(AC_WISH)
+    assert again.ask("SessionSetupReq", {"EVCCID": EVCC_ID_20}, session_id=SESSION_ID).code == code
+
+
+@pytest.mark.parametrize(
     ("session_id", "evcc_id"), [(SESSION_ID, "OTHER"), ("FF" * 8, EVCC_ID_20), ("00" * 8, EVCC_ID_20)]
 )
 def test_nobody_else_joins_a_paused_session(session_id: str, evcc_id: str) -> None:
@@ -419,12 +434,6 @@ def test_metering_confirmation() -> None:
     assert talk.facts_of(ReceiptVerified) == [ReceiptVerified(500)]
     again = talk.ask("MeteringConfirmationReq", {"SignedMeteringData": data}, signature=signature)
     assert again.code == "FAILED_MeteringSignatureNotValid"
-
-
-def test_standby_is_not_allowed_and_costs_nothing() -> None:
-    talk = Talk20().charging()
-    assert talk.ask("PowerDeliveryReq", power20("Standby")).code == "WARNING_StandbyNotAllowed"
-    assert talk.ask("AC_ChargeLoopReq", AC_LOOP).code == "OK"
 
 
 def test_a_vehicle_names_the_services_it_knows() -> None:
