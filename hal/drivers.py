@@ -12,6 +12,8 @@ from typing import Protocol, cast
 
 from hal.board import McuBoard
 from hal.chargebyte.board import ChargebyteBoard
+from hal.pionix.board import phyverso, yeti
+from hal.pionix.dialect import HARDWARE_REVISIONS, LOCKS, PULLS, PhyVersoTongue
 from hal.ports import BoardSupport, HalError, Report
 from hal.quantities import EvseId
 
@@ -52,7 +54,47 @@ def chargebyte(
     return ChargebyteBoard(device, evse, report, reset_line=str(known["reset_line"]), alive=alive)
 
 
-OURS: dict[str, BoardDriver] = {"evse_mcu": evse_mcu, "chargebyte": chargebyte}
+def pionix_yeti(
+    device: str, evse: EvseId, report: Report, *, alive: Callable[[], bool], options: Options
+) -> BoardSupport:
+    """Yeti, TI TIDA-010939, Analog Devices AD-ACEVSE22KWZ. Option `has_lock`: a socket with a motor lock."""
+    known = take_options(options, {"has_lock": False})
+    return yeti(device, evse, report, alive=alive, has_lock=bool(known["has_lock"]))
+
+
+def pionix_phyverso(
+    device: str, evse: EvseId, report: Report, *, alive: Callable[[], bool], options: Options
+) -> BoardSupport:
+    """One connector of a phyVERSO, on a line of its own. Options as in `PhyVersoTongue`."""
+    default: Options = {
+        "connector": 1,
+        "hardware_revision": "B",
+        "lock": "none",
+        "feedback_active_low": False,
+        "feedback_pull": "none",
+    }
+    known = take_options(options, default)
+    for name, choices in {"hardware_revision": HARDWARE_REVISIONS, "lock": LOCKS, "feedback_pull": PULLS}.items():
+        if known[name] not in choices:
+            raise DriverError(f"option {name} must be one of {', '.join(choices)}, not {known[name]!r}")
+    if known["connector"] not in (1, 2):
+        raise DriverError(f"option connector must be 1 or 2, not {known['connector']!r}")
+    tongue = PhyVersoTongue(
+        connector=int(known["connector"]),
+        hardware_revision=str(known["hardware_revision"]),
+        lock=str(known["lock"]),
+        feedback_active_low=bool(known["feedback_active_low"]),
+        feedback_pull=str(known["feedback_pull"]),
+    )
+    return phyverso(device, evse, report, tongue, alive=alive)
+
+
+OURS: dict[str, BoardDriver] = {
+    "evse_mcu": evse_mcu,
+    "chargebyte": chargebyte,
+    "pionix_yeti": pionix_yeti,
+    "pionix_phyverso": pionix_phyverso,
+}
 
 
 def take_options(options: Options, defaults: Options) -> Options:

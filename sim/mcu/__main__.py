@@ -16,6 +16,7 @@ from typing import cast
 from sim.mcu.chargebyte import ChargebyteFirmware
 from sim.mcu.firmware import BoardType, Firmware, PythonFirmware
 from sim.mcu.line import Quality
+from sim.mcu.pionix import PhyVersoFirmware, YetiFirmware
 from sim.mcu.plant import Plant
 from sim.mcu.process import SimulatedBoard
 from sim.mcu.reference import ReferenceFirmware
@@ -23,6 +24,8 @@ from sim.mcu.reference import ReferenceFirmware
 _PROTOCOLS: dict[str, Callable[[BoardType, float], Firmware]] = {
     "evse-mcu": PythonFirmware,
     "chargebyte": ChargebyteFirmware,
+    "yeti": YetiFirmware,
+    "phyverso": PhyVersoFirmware,
 }
 
 

@@ -103,15 +103,19 @@ class SimulatedBoard:
         self._plant.tick(now)
         self._out = self._firmware.step(self._inputs(), now)
         self._plant.drive(self._out.coil, self._out.lock, now, self._out.rcd_test)
-        sent = self._firmware.transmit()
-        if not self._silent and not self._held:
-            self._line.write(sent)
+        self._send()
         if self._out.reboot:
             self._boot(now)
+            self._send()
         # Whoever is told may look into the trace at once.
         self._trace_changes(now, self._out)
         self._tell_vehicle(now)
         self._arm(now)
+
+    def _send(self) -> None:
+        sent = self._firmware.transmit()
+        if not self._silent and not self._held:
+            self._line.write(sent)
 
     def _arm(self, now: float) -> None:
         due = min(self._firmware.deadline(now), self._plant.deadline(), self._next_show_s)

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from hal.board import McuBoard
 from hal.chargebyte.board import ChargebyteBoard
-from hal.ports import BoardSupport, Report
+from hal.pionix.board import PionixBoard, phyverso, yeti
+from hal.pionix.dialect import PhyVersoTongue
+from hal.ports import BoardSupport, Fault, Report
 from hal.quantities import EvseId
 from tests.conformance.template_board import AcmeBoard
 
@@ -33,6 +35,10 @@ class Kind:
     has_commands: bool = True
     latches_faults: bool = False
     """A fault of the board stays until it is reset, although its cause has gone."""
+    lost_after_s: float = 0.7
+    """A board that says nothing is called lost within this."""
+    cannot_tell: frozenset[Fault] = frozenset()
+    """Faults its protocol has no word for."""
 
 
 def _evse_mcu(directory: Path, report: Report, alive: Callable[[], bool]) -> McuBoard:
@@ -42,6 +48,14 @@ def _evse_mcu(directory: Path, report: Report, alive: Callable[[], bool]) -> Mcu
 def _chargebyte(directory: Path, report: Report, alive: Callable[[], bool]) -> ChargebyteBoard:
     line = str(directory / "reset")
     return ChargebyteBoard(str(directory / "tty"), EvseId(1), report, reset_line=line, alive=alive)
+
+
+def _yeti(directory: Path, report: Report, alive: Callable[[], bool]) -> PionixBoard:
+    return yeti(str(directory / "tty"), EvseId(1), report, alive=alive, has_lock=True)
+
+
+def _phyverso(directory: Path, report: Report, alive: Callable[[], bool]) -> PionixBoard:
+    return phyverso(str(directory / "tty"), EvseId(1), report, PhyVersoTongue(lock="hella"), alive=alive)
 
 
 def _template(directory: Path, report: Report, alive: Callable[[], bool]) -> AcmeBoard:
@@ -60,6 +74,25 @@ KINDS: dict[str, Kind] = {
         has_reader=False,
         has_commands=False,
         latches_faults=True,
+    ),
+    "yeti": Kind(
+        _yeti,
+        lambda directory: ("--protocol", "yeti"),
+        "no keep-alive",
+        has_reader=False,
+        has_commands=False,
+        lost_after_s=4.0,
+        cannot_tell=frozenset({Fault.EMERGENCY_STOP}),
+    ),
+    "phyverso": Kind(
+        _phyverso,
+        lambda directory: ("--protocol", "phyverso"),
+        "no keep-alive",
+        has_meter=False,
+        has_reader=False,
+        has_commands=False,
+        lost_after_s=4.0,
+        cannot_tell=frozenset({Fault.EMERGENCY_STOP}),
     ),
     "template": Kind(
         _template,

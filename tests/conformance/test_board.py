@@ -13,6 +13,7 @@ import pytest
 from hal.chargebyte.board import ChargebyteBoard
 from hal.diagnostics import SelfTest, Verdict, diagnostics_of
 from hal.mcu.payloads import AckResult, CommandCode
+from hal.pionix.board import PionixBoard
 from hal.ports import (
     BoardFault,
     BoardLink,
@@ -197,7 +198,7 @@ async def test_closed_and_opened_again(stand: Bench) -> None:
 
 @every_board
 async def test_nobody_at_the_other_end(stand: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hal.serial_board.OPEN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("hal.serial_board.OPEN_TIMEOUT_S", 1.5)
     await silence(stand)
     with pytest.raises(BoardUnavailable, match=stand.kind.why_silent):
         await stand.open()
@@ -334,9 +335,9 @@ async def test_a_silent_board_is_noticed_and_its_set_points_are_replayed(
     await stand.cable.fault("silence")
     lost_s = time.monotonic()
     await stand.until(lambda: refused(stand) is not None)
-    assert "no levels for 0." in str(refused(stand)), "stale already, not yet lost"
+    assert "no levels for" in str(refused(stand)), "stale already, not yet lost"
     await stand.until(lambda: (Fault.COMMUNICATION_FAULT, True) in faults(stand), 1)
-    assert time.monotonic() - lost_s < 0.7
+    assert time.monotonic() - lost_s < stand.kind.lost_after_s
     with pytest.raises(BoardUnavailable):
         stand.board.snapshot()
     stand.board.offer_current(10)
@@ -433,7 +434,7 @@ async def test_a_welded_contactor(stand: Bench) -> None:
     if stand.kind.has_commands:
         assert await stand.mcu_board.reset_faults() is AckResult.DONE
     else:
-        assert isinstance(stand.board, ChargebyteBoard | AcmeBoard)
+        assert isinstance(stand.board, ChargebyteBoard | AcmeBoard | PionixBoard)
         await stand.board.reset_faults()
     await stand.until(lambda: (Fault.EVSE_CONTACTOR_FAULT, False) in faults(stand))
 
@@ -474,6 +475,8 @@ async def test_a_fault_of_the_board_opens_and_clears(stand: Bench, fault: Fault)
     await charge(stand)
     await stand.cable.fault(fault)
     await stand.cable.wait_for(lambda levels: levels.contactor == "open")
+    if fault in stand.kind.cannot_tell:
+        return
     await stand.until(lambda: faults(stand) == [(fault, True)])
     await stand.cable.fault(fault, active=False)
     await reset(stand)
