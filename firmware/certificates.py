@@ -176,10 +176,9 @@ class StationCertificates:
         credentials, algorithm = self._credentials, HASHES.get(wanted.hash_algorithm)
         if algorithm is None:
             return "NotFound"
-        for purpose in Purpose:
-            path = credentials.path(purpose)[:2]
-            if len(path) == 2 and _is(wanted, hash_data(path[0], path[1], algorithm())):
-                return "Failed"
+        stored = [chain_in_use for purpose in Purpose if (chain_in_use := credentials.store.chain(purpose))]
+        if any(_names(wanted, chain.load(own.chain_der[0]), algorithm()) for own in stored):
+            return "Failed"
         found = [
             root
             for root in credentials.store.roots()
@@ -190,6 +189,23 @@ class StationCertificates:
             return "Failed"
         deleted = [credentials.store.delete_root(root.hash_data) for root in found]
         return "Accepted" if any(deleted) else "NotFound"
+
+    # --- A05: what a security profile needs ---
+
+    async def ready_for(self, security_profile: int) -> bool:
+        credentials = self._credentials
+
+        def ready() -> bool:
+            if security_profile > 1 and not credentials.store.roots(RootKind.CSMS):
+                return False
+            own = not credentials.absence and credentials.store.chain(Purpose.CSMS) is not None
+            return own or security_profile < 3
+
+        try:
+            return await self._work(ready)
+        except BLOCKED as error:
+            log.error("the certificates cannot be told: %s", error)
+            return False
 
     # --- A02, A03: keys and chains ---
 
@@ -321,6 +337,14 @@ def _id(data: OcspHashData) -> CertificateId:
 
 def _request(data: OcspHashData) -> OcspRequestData:
     return OcspRequestData(data.issuer_name_hash, data.issuer_key_hash, data.serial_number, data.responder_url)
+
+
+def _names(wanted: CertificateId, leaf: x509.Certificate, algorithm: hashes.HashAlgorithm) -> bool:
+    """Whether that is our leaf, by issuer and serial number: the issuer's key we need not hold."""
+    digest = hashes.Hash(algorithm)
+    digest.update(leaf.issuer.public_bytes())
+    serial = wanted.serial_number.lower().lstrip("0")
+    return wanted.issuer_name_hash.lower() == digest.finalize().hex() and serial == f"{leaf.serial_number:x}"
 
 
 def _is(wanted: CertificateId, own: OcspHashData) -> bool:

@@ -90,6 +90,16 @@ class Moved(Enum):
     UNREACHABLE = "the CSMS was not reached"
 
 
+class _Connection(ClientConnection):
+    """Keeps why TLS ended: by TLS 1.3 a CSMS refuses our certificate only once we have begun to speak."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        failure = self.protocol.handshake_exc
+        if failure is not None and isinstance(exc, ssl.SSLError):
+            failure.__cause__ = exc
+
+
 class Link:
     """`endpoint`, `back_off` and `ping_s` are asked at each attempt: a CSMS may change them in between."""
 
@@ -195,6 +205,7 @@ class Link:
         ping_s = self._ping_s() or None
         return await connect(
             endpoint.full_url,
+            create_connection=_Connection,
             ssl=endpoint.tls,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             additional_headers=endpoint.headers(),

@@ -30,14 +30,14 @@ class NetworkProfile:
 
 
 class Network:
-    """`priority` and `attempts` are the device model's word; `has_tls` says whether wss can be had."""
+    """`priority` and `attempts` are the device model's word; `has_tls` says whether wss can be had now."""
 
     def __init__(
         self,
         first: NetworkProfile,
         priority: Callable[[], tuple[str, ...]],
         attempts: Callable[[], int],
-        has_tls: bool,
+        has_tls: Callable[[], bool],
     ) -> None:
         self._profiles = {"1": first}
         self._priority = priority
@@ -89,7 +89,7 @@ class Network:
             raise NetworkProfileRefused("NoSecurityDowngrade", "a security profile never goes down")
         if not url.startswith("ws://" if wanted == 1 else "wss://") or not url.split("://", 1)[1]:
             raise NetworkProfileRefused("InvalidURL", "ws:// for security profile 1, else wss://")
-        if wanted > 1 and not self._has_tls:
+        if wanted > 1 and not self._has_tls():
             raise NetworkProfileRefused("UnsupportedParam", "the station has no TLS set up")
 
     def priority_refusal(self, value: str) -> str | None:

@@ -297,6 +297,10 @@ class CertificateStore(Protocol):
         """A DeleteCertificateStatusEnumType: Accepted, Failed or NotFound."""
         ...
 
+    async def ready_for(self, security_profile: int) -> bool:
+        """Whether there is what OCPP's security profile needs: a CSMS root for 2, our own certificate besides for 3."""
+        ...
+
     async def signed(self, chain_pem: str, use: str) -> bool:
         """Take a signed chain (`use`: CertificateSigningUseEnumType); False when it does not hold or not fit the key.
 

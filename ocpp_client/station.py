@@ -135,7 +135,7 @@ class OcppStation:
             NetworkProfile(config.url, config.security_profile),
             lambda: self.model.members("OCPPCommCtrlr", "NetworkConfigurationPriority"),
             lambda: int(self.model.number("OCPPCommCtrlr", "NetworkProfileConnectionAttempts")),
-            has_tls=tls is not None,
+            lambda: self._tls is not None,
         )
         self._authorizer = Authorizer()
         core = station_variables(
@@ -205,7 +205,7 @@ class OcppStation:
         )
         table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **tokens.handlers()}
         table |= self._reserving.handlers()
-        network = NetworkActions(self._network, self._network_changed)
+        network = NetworkActions(self._network, certificates, self._network_changed)
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if self._firmware is not None:
             table |= self._firmware.handlers()

@@ -33,6 +33,9 @@ class Store:
     async def delete(self, certificate: CertificateId) -> str:
         return "Accepted" if certificate == ROOT else "NotFound"
 
+    async def ready_for(self, security_profile: int) -> bool:
+        return security_profile < 3
+
     async def signed(self, chain_pem: str, use: str) -> bool:
         self.taken.append((use, chain_pem))
         return self.fits

@@ -23,7 +23,7 @@ def data(url: str = "ws://other", security_profile: int = 1, **more: Any) -> dic
 
 def network(*priority: str, security_profile: int = 1, has_tls: bool = True) -> Network:
     first = NetworkProfile("ws://first" if security_profile == 1 else "wss://first", security_profile)
-    return Network(first, lambda: priority or ("1",), lambda: 2, has_tls)
+    return Network(first, lambda: priority or ("1",), lambda: 2, lambda: has_tls)
 
 
 def test_profiles_take_turns_for_ever() -> None:

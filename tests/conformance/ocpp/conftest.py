@@ -146,6 +146,8 @@ class Site:
         self.evses: dict[EvseId, Evse] = {}
         self.options: dict[str, Any] = {}
         self.station_options: dict[str, Any] = {}
+        self.before_start: Callable[[], None] = lambda: None
+        """What the daemon does anew at each start."""
         self._state_dir = state_dir
         self._energy_wh: dict[int, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -159,6 +161,7 @@ class Site:
     async def start(self, *, wait: bool = True, **options: Any) -> "Site":
         """With the options of the first start unless others are given."""
         self.options |= options
+        self.before_start()
         config: dict[str, Any] = {
             "identity": "CS-1",
             "url": self.csms.url,
@@ -177,6 +180,8 @@ class Site:
         self.evses = {}
         dispatcher = Dispatcher(self.evses, self._reset, site_limit_a=1000.0)
         self.station = OcppStation(OcppConfig(**config), self.journal, dispatcher.take, **self.station_options)
+        if (certificates := self.station_options.get("certificates")) is not None:
+            certificates.use_tls = self.station.use_tls
         self.operator = OperatorSide(ThisLoop(), self.station, self.journal, self._report)  # type: ignore[arg-type]
         for number in range(1, config.get("evse_count", 1) + 1):
             self._add_evse(number)

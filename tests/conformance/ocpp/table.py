@@ -42,21 +42,14 @@ NOT_APPLICABLE = {
     "TC_J_04": "signed values need a signing meter",
     "TC_J_08": "the station knows the EVSE of every transaction",
     "TC_J_11": "signed values need a signing meter",
+    **dict.fromkeys(("TC_M_09", "TC_M_30", "TC_M_31"), "AdditionalRootCertificateCheck is false"),
     "TC_K_38": "smart charging is supported",
     "TC_L_12": "an image is downloaded while transactions run",
     "TC_L_13": "an image is downloaded while transactions run",
     "TC_L_16": "installing waits for transactions to end: the restart would cut them off",
 }
 
-CERTIFICATES = "certificates by the CSMS are tested in tests/firmware/test_firmware_certificates.py, not by this case"
-NOT_YET = {
-    "TC_A_06": "a TLS version too low",
-    **dict.fromkeys(("TC_A_11", "TC_A_14", "TC_A_15", "TC_A_21", "TC_A_23"), CERTIFICATES),
-    "TC_B_47": "fall-back between roots of different CSMSs",
-    "TC_B_49": "fall-back between roots of different CSMSs",
-    "TC_B_50": "migration to a CSMS under a new root",
-    **{f"TC_M_{number:02}": CERTIFICATES for number in (1, 2, 7, 9, 12, 13, 17, 18, 19, 20, 22, 23, 30, 31)},
-}
+NOT_YET: dict[str, str] = {}
 
 
 def cases() -> list[str]:
