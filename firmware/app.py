@@ -49,6 +49,7 @@ from firmware.operator_side import OperatorSide, kept_pause
 from firmware.overrides import add_arguments, overridden
 from firmware.secrets import SealedSecrets
 from firmware.session import Session
+from firmware.site import Site
 from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
 from firmware.visits import Visits
@@ -95,7 +96,10 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         evses: dict[EvseId, Evse] = {}
         history = _history(evses)
         watchers.append(history)
-        dispatcher = Dispatcher(evses, stop.set, config.station.site_limit_a)
+        site = Site(evses, config.evse, config.station.site_limit_a, time.monotonic)
+        stack.callback(site.close)
+        watchers.append(site)
+        dispatcher = Dispatcher(evses, stop.set, site)
         csms = stack.enter_context(LoopThread("csms"))
         journal = await _on(csms, SqliteJournal.open(config.station.state_dir / "journal.sqlite"))
         stack.push_async_callback(lambda: _on(csms, journal.close()))
@@ -118,7 +122,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             paused = await _on(csms, kept_pause(journal, evse.number))
             board = boards.make(settings, evse.report, evse.alive)
             await _start_evse(evse, board, settings, credentials, paused, stack)
-        dispatcher.share(None)
+        site.share()
 
         await _on(csms, station.start())
         stack.push_async_callback(lambda: _on(csms, station.stop()))

@@ -124,6 +124,8 @@ class Evse:
     cable_current_a: float = 0.0
     """The fixed cable's rating; 0 where the proximity pilot tells."""
     phases: Literal[1, 3] = 3
+    phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] = "RST"
+    """Which phases of the site's supply the EVSE's L1, L2 and L3 are wired to."""
     nominal_voltage_v: float = 230.0
     slac_profile: Literal["strict", "field"] = "field"
     slac_init_timeout_s: float = 10.0

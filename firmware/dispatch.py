@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from firmware.evse import Evse
-from firmware.facts import LimitSource, LocalLimit
+from firmware.site import Site
 from hal.quantities import EvseId
 from ocpp_client.ports import (
     AvailabilityChanged,
@@ -25,10 +25,10 @@ STATION = EvseId(0)
 class Dispatcher:
     """Call `take` on the main loop."""
 
-    def __init__(self, evses: Mapping[EvseId, Evse], on_reset: Callable[[], None], site_limit_a: float) -> None:
+    def __init__(self, evses: Mapping[EvseId, Evse], on_reset: Callable[[], None], site: Site) -> None:
         self._evses = evses
         self._on_reset = on_reset
-        self._site_limit_a = site_limit_a
+        self._site = site
 
     def take(self, fact: CsmsFact) -> None:
         match fact:
@@ -37,7 +37,7 @@ class Dispatcher:
             case EventSent(transaction_id=transaction_id):
                 self._to_transaction(fact, transaction_id)
             case CsmsLimit(evse_id=evse_id, limit_a=limit_a) if evse_id == STATION:
-                self.share(limit_a)
+                self._site.limit("csms", limit_a)
             case RemoteStart(evse_id=None):
                 self._to_a_free_one(fact)
             case ResetRequested(evse_id=None):
@@ -45,12 +45,6 @@ class Dispatcher:
                 self._on_reset()
             case _:
                 self._to_one(fact, fact.evse_id)
-
-    def share(self, limit_a: float | None) -> None:
-        """Split the site's limit, the CSMS's or the lower of the configuration, evenly: never above it."""
-        whole = self._site_limit_a if limit_a is None else min(limit_a, self._site_limit_a)
-        for evse in self._evses.values():
-            evse.report(LocalLimit(LimitSource.SITE, whole / len(self._evses)))
 
     def _to_all(self, fact: CsmsFact) -> None:
         for evse in self._evses.values():

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from firmware import config, effects
@@ -41,7 +41,7 @@ from ocpp_client.ports import (
     TriggerReason,
     UnlockRequested,
 )
-from secc.ports import PausedSession, StationView
+from secc.ports import LimitPeriod, PausedSession, StationView
 
 QUEUE_LENGTH = 1000
 """Facts waiting; a busy V2G session makes fewer than a hundred a second."""
@@ -332,6 +332,10 @@ class Evse:
             meter_id=f"EVSE{settings.id}",
             meter=self._fresh_meter(),
             receipt_required=settings.request_metering_receipt,
+            schedule=tuple(
+                LimitPeriod(period.from_s, replace(state.limits, profile_a=period.limit_a).offer_a)
+                for period in state.schedule
+            ),
         )
 
     def _fresh_meter(self) -> MeterReading | None:

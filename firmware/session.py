@@ -24,7 +24,7 @@ from firmware import effects
 from firmware.effects import Effect
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
-from firmware.limits import Limits
+from firmware.limits import MINIMUM_A, Limits
 from firmware.reasons import refusal, stopped_by, trigger_of
 from firmware.record import Record
 from firmware.state import Hlc, PilotStep, State, Step
@@ -70,6 +70,7 @@ class Session:
         """Take over, from a session that was given up, what holds for any: limits, modem, rules, availability."""
         state = self.state
         state.limits = before.limits
+        state.schedule = before.schedule
         state.modem_ready = before.modem_ready
         state.rules = before.rules
         state.reserved = before.reserved
@@ -420,6 +421,8 @@ class Session:
             self.state.operative = fact.operative
 
     def _csms_limit(self, fact: ocpp.CsmsLimit) -> Iterable[Effect]:
+        self.state.limits = replace(self.state.limits, least_a=max(fact.least_a, MINIMUM_A))
+        self.state.schedule = fact.schedule
         return self._limited("profile_a", fact.limit_a)
 
     def _local_limit(self, fact: LocalLimit) -> Iterable[Effect]:

@@ -9,6 +9,7 @@ from ocpp_client.ports import (
     ChargingState,
     IdToken,
     ReservationsChanged,
+    SchedulePeriod,
     StoppedReason,
     TransactionRules,
     TriggerReason,
@@ -66,6 +67,9 @@ class State:
     limits: Limits
     has_plc: bool
     nominal_under_hlc: bool
+
+    schedule: tuple[SchedulePeriod, ...] = ()
+    """How the operator's limit will change."""
 
     plugged: bool = False
     contactor: Contactor = Contactor.OPEN

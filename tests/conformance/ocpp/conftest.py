@@ -23,6 +23,7 @@ from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.operator_side import OperatorSide
 from firmware.session import Session
+from firmware.site import Site as SiteLimit
 from hal import ports as hal
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.config import OcppConfig
@@ -178,14 +179,17 @@ class Site:
         config |= self.options
         self.journal = await SqliteJournal.open(self._state_dir / "journal.sqlite")
         self.evses = {}
-        dispatcher = Dispatcher(self.evses, self._reset, site_limit_a=1000.0)
+        numbers = range(1, config.get("evse_count", 1) + 1)
+        chosen = [settings.Evse(id=number, evse_id=f"DE*EVS*E{number}", device="/dev/null") for number in numbers]
+        self.site = SiteLimit(self.evses, tuple(chosen), 1000.0, time.monotonic)
+        dispatcher = Dispatcher(self.evses, self._reset, self.site)
         self.station = OcppStation(OcppConfig(**config), self.journal, dispatcher.take, **self.station_options)
         if (certificates := self.station_options.get("certificates")) is not None:
             certificates.use_tls = self.station.use_tls
         self.operator = OperatorSide(ThisLoop(), self.station, self.journal, self._report)  # type: ignore[arg-type]
-        for number in range(1, config.get("evse_count", 1) + 1):
-            self._add_evse(number)
-        dispatcher.share(None)
+        for evse in chosen:
+            self._add_evse(evse)
+        self.site.share()
         loop = asyncio.get_running_loop()
         await self.station.start()
         self._tasks = [loop.create_task(evse.run()) for evse in self.evses.values()]
@@ -195,10 +199,10 @@ class Site:
             await self.until(lambda: self.station.online)
         return self
 
-    def _add_evse(self, number: int) -> None:
-        chosen = settings.Evse(id=number, evse_id=f"DE*EVS*E{number}", device="/dev/null")
+    def _add_evse(self, chosen: settings.Evse) -> None:
+        number = chosen.id
         make = partial(Session, Limits(32.0), has_plc=False)
-        evse = Evse(chosen, make, self.operator, [], time.monotonic)
+        evse = Evse(chosen, make, self.operator, [self.site], time.monotonic)
         board = ScriptedBoard(evse.report)
         if (before := self.boards.get(number)) is not None:
             board.energy_wh, board.plugged, board.wanting = before.energy_wh, before.plugged, before.wanting
@@ -228,6 +232,7 @@ class Site:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.site.close()
         await self.station.stop()
         await self.journal.close()
 

@@ -1,0 +1,116 @@
+"""The site's limit over all EVSEs: watches their facts, asks `firmware.sharing`, and tells each EVSE its share.
+
+Lives on the main loop, as the EVSEs do. Whoever bounds the station as a whole (the configuration, the CSMS, the grid)
+does so by `limit`; the lowest for each phase holds.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from firmware.config import Evse as EvseSettings
+from firmware.evse import Evse, Observation
+from firmware.facts import LimitSource, LocalLimit
+from firmware.sharing import Demand, PhaseAmps, Sharing
+from hal.duty import HLC_DUTY_PERCENT, current_for_duty
+from hal.ports import Contactor, ContactorChanged, CpMode, MeterSampled, PilotOffered, Unplugged
+from hal.quantities import EvseId
+from secc.ports import EnergyRequested, LimitSent, MessageAnswered, V2GEnded
+
+UNSETTLED_S = 0.05
+"""A step is not asked for sooner than this after the one before by the clock alone."""
+
+
+def loaded_phases(settings: EvseSettings) -> tuple[int, ...]:
+    """The site's phases that the EVSE loads: of a single-phase EVSE the one its L1 is wired to."""
+    return tuple("RST".index(wired) for wired in settings.phase_rotation[: settings.phases])
+
+
+class Site:
+    """`evses` may be filled after this is made; `settings` are all there will be."""
+
+    def __init__(
+        self,
+        evses: Mapping[EvseId, Evse],
+        settings: tuple[EvseSettings, ...],
+        limit_a: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._evses = evses
+        self._clock = clock
+        self._limits: dict[str, PhaseAmps] = {"site": (limit_a,) * 3}
+        self._sharing = Sharing({EvseId(item.id): loaded_phases(item) for item in settings}, (limit_a,) * 3)
+        self._needs: dict[EvseId, EnergyRequested] = {}
+        self._asked_at_s: dict[EvseId, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit(self, source: str, limit_a: float | PhaseAmps | None) -> None:
+        """By phase, or the same for each; None lifts what `source` has set."""
+        if limit_a is None:
+            self._limits.pop(source, None)
+        else:
+            self._limits[source] = limit_a if isinstance(limit_a, tuple) else (limit_a,) * 3
+        lowest = [max(min(limits[phase] for limits in self._limits.values()), 0.0) for phase in range(3)]
+        self._sharing.set_limit((lowest[0], lowest[1], lowest[2]))
+        self.share()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def __call__(self, seen: Observation) -> None:
+        """An observer of the EVSEs."""
+        fact, evse, sharing = seen.fact, seen.evse, self._sharing
+        match fact:
+            case MessageAnswered():
+                return
+            case LocalLimit(LimitSource.SITE, float(limit_a)):
+                sharing.taken(evse, limit_a, seen.at_s)
+            case PilotOffered(mode, duty):
+                if mode is not CpMode.X2 or duty != HLC_DUTY_PERCENT:
+                    offered_a = current_for_duty(duty) if mode is CpMode.X2 else 0.0
+                    sharing.shown(evse, offered_a, seen.at_s)
+            case LimitSent(limit_a=limit_a):
+                sharing.shown(evse, limit_a, seen.at_s)
+            case MeterSampled(reading):
+                sharing.drawn(evse, max(reading.current_a), reading.taken_at_s)
+            case ContactorChanged(Contactor.OPEN):
+                sharing.drawn(evse, 0.0, seen.at_s)
+            case EnergyRequested():
+                self._needs[evse], self._asked_at_s[evse] = fact, seen.at_s
+            case Unplugged() | V2GEnded():
+                self._needs.pop(evse, None)
+                sharing.shown(evse, 0.0, seen.at_s)
+        self.share()
+
+    def share(self) -> None:
+        """Look at every EVSE, and tell those whose share changes."""
+        now = self._clock()
+        for number, evse in self._evses.items():
+            self._sharing.demand(number, self._demand(number, evse, now))
+        for grant in self._sharing.step(now):
+            self._evses[grant.evse].report(LocalLimit(LimitSource.SITE, grant.limit_a))
+        self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        self.close()
+        if (due_s := self._sharing.deadline()) is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(due_s - now, UNSETTLED_S), self.share)
+
+    def _demand(self, number: EvseId, evse: Evse, now: float) -> Demand:
+        state = evse.state
+        most_a = replace(state.limits, site_a=None).offer_a
+        present = state.plugged and state.authorized and state.operative and not state.stopped and not state.spent
+        needs = self._needs.get(number)
+        if needs is None:
+            return Demand(present, state.limits.least_a, most_a)
+        if needs.max_current_a > 0:
+            most_a = min(most_a, max(needs.max_current_a, state.limits.least_a))
+        return Demand(present, state.limits.least_a, most_a, self._needed_a(number, evse, needs, now))
+
+    def _needed_a(self, number: EvseId, evse: Evse, needs: EnergyRequested, now: float) -> float | None:
+        """The current for what the vehicle asked for, until it wants to leave."""
+        if needs.energy_wh is None or needs.departure_s is None:
+            return None
+        left_s = max(self._asked_at_s[number] + needs.departure_s - now, 60.0)
+        return needs.energy_wh / (left_s / 3600) / (evse.settings.phases * evse.settings.nominal_voltage_v)
