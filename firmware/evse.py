@@ -41,7 +41,8 @@ from ocpp_client.ports import (
     TriggerReason,
     UnlockRequested,
 )
-from secc.ports import LimitPeriod, PausedSession, StationView
+from secc.ports import PausedSession, StationView
+from secc.schedules import LimitPeriod
 
 QUEUE_LENGTH = 1000
 """Facts waiting; a busy V2G session makes fewer than a hundred a second."""

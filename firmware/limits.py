@@ -17,8 +17,6 @@ class Limits:
     """The CSMS's composite schedule."""
     heat_a: float | None = None
     site_a: float | None = None
-    least_a: float = MINIMUM_A
-    """Under it a vehicle charges badly, the operator says (minChargingRate): its share of the site is not made less."""
 
     @property
     def offer_a(self) -> float:

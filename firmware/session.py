@@ -70,7 +70,7 @@ class Session:
         """Take over, from a session that was given up, what holds for any: limits, modem, rules, availability."""
         state = self.state
         state.limits = before.limits
-        state.schedule = before.schedule
+        state.schedule, state.least_a = before.schedule, before.least_a
         state.modem_ready = before.modem_ready
         state.rules = before.rules
         state.reserved = before.reserved
@@ -421,7 +421,7 @@ class Session:
             self.state.operative = fact.operative
 
     def _csms_limit(self, fact: ocpp.CsmsLimit) -> Iterable[Effect]:
-        self.state.limits = replace(self.state.limits, least_a=max(fact.least_a, MINIMUM_A))
+        self.state.least_a = max(fact.least_a, MINIMUM_A)
         self.state.schedule = fact.schedule
         return self._limited("profile_a", fact.limit_a)
 

@@ -251,12 +251,11 @@ class Sharing:
         """Only in full, by what is free: one change of the pilot's duty instead of two."""
         for evse in self._order:
             share, wanted = self._shares[evse], right[evse]
-            if wanted < share.granted_a + WORTH_A or wanted > share.granted_a + self._free(share) + 1e-6:
+            if wanted < share.granted_a + WORTH_A or wanted > share.holds_a + self._free(share) + 1e-6:
                 continue
-            if share.granted_a < share.holds_a:
-                continue  # It gives up more than that just now: that must be settled first.
-            share.granted_a = share.holds_a = wanted
-            share.taken, share.told_at_s = True, None
+            share.granted_a = wanted
+            share.holds_a = max(share.holds_a, wanted)
+            share.taken, share.told_at_s = False, None
             yield Grant(evse, wanted)
 
     def _free(self, share: _Share) -> float:

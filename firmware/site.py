@@ -15,7 +15,8 @@ from firmware.sharing import Demand, PhaseAmps, Sharing
 from hal.duty import HLC_DUTY_PERCENT, current_for_duty
 from hal.ports import Contactor, ContactorChanged, CpMode, MeterSampled, PilotOffered, Unplugged
 from hal.quantities import EvseId
-from secc.ports import EnergyRequested, LimitSent, MessageAnswered, V2GEnded
+from secc.ports import LimitSent, MessageAnswered, V2GEnded
+from secc.schedules import EnergyRequested
 
 UNSETTLED_S = 0.05
 """A step is not asked for sooner than this after the one before by the clock alone."""
@@ -66,6 +67,8 @@ class Site:
                 return
             case LocalLimit(LimitSource.SITE, float(limit_a)):
                 sharing.taken(evse, limit_a, seen.at_s)
+                if self._evses[evse].state.contactor is Contactor.OPEN:
+                    sharing.drawn(evse, 0.0, seen.at_s)
             case PilotOffered(mode, duty):
                 if mode is not CpMode.X2 or duty != HLC_DUTY_PERCENT:
                     offered_a = current_for_duty(duty) if mode is CpMode.X2 else 0.0
@@ -103,10 +106,10 @@ class Site:
         present = state.plugged and state.authorized and state.operative and not state.stopped and not state.spent
         needs = self._needs.get(number)
         if needs is None:
-            return Demand(present, state.limits.least_a, most_a)
+            return Demand(present, state.least_a, most_a)
         if needs.max_current_a > 0:
-            most_a = min(most_a, max(needs.max_current_a, state.limits.least_a))
-        return Demand(present, state.limits.least_a, most_a, self._needed_a(number, evse, needs, now))
+            most_a = min(most_a, max(needs.max_current_a, state.least_a))
+        return Demand(present, state.least_a, most_a, self._needed_a(number, evse, needs, now))
 
     def _needed_a(self, number: EvseId, evse: Evse, needs: EnergyRequested, now: float) -> float | None:
         """The current for what the vehicle asked for, until it wants to leave."""

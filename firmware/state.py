@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from firmware.limits import Limits
+from firmware.limits import MINIMUM_A, Limits
 from hal.ports import Contactor, Fault, Severity
 from ocpp_client.ports import (
     ChargingState,
@@ -70,6 +70,8 @@ class State:
 
     schedule: tuple[SchedulePeriod, ...] = ()
     """How the operator's limit will change."""
+    least_a: float = MINIMUM_A
+    """Under it the vehicle charges badly, the operator says (minChargingRate): its share of the site is no less."""
 
     plugged: bool = False
     contactor: Contactor = Contactor.OPEN
