@@ -56,6 +56,7 @@ from firmware.visits import Visits
 from hal.drivers import DriverError
 from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
+from hal.pn532.reader import Pn532Reader
 from hal.ports import BoardSupport
 from hal.quantities import EvseId
 from ocpp_client.config import OcppConfig, Override
@@ -183,6 +184,10 @@ async def _start_evse(
         evse.plc = plc
     stack.push_async_callback(board.close)
     evse.board = board
+    if settings.reader is not None:
+        reader = Pn532Reader(settings.reader.device, evse.number, evse.report)
+        await reader.open()
+        stack.push_async_callback(reader.close)
     for work in (supervise(evse, time.monotonic), open_board(evse, board, settings.max_current_a)):
         task = asyncio.create_task(work)
         stack.push_async_callback(_cancel, task)

@@ -107,6 +107,14 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """A card reader in place of, or beside, the board's own."""
+
+    device: str
+    model: Literal["pn532"] = "pn532"
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     id: int
     evse_id: str
@@ -118,6 +126,7 @@ class Evse:
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     """The driver's own."""
     meter: Meter | None = None
+    reader: Reader | None = None
     plc_interface: str = ""
     """The Green PHY modem's network interface; empty for an EVSE without high-level communication."""
     max_current_a: float = 32.0

@@ -341,6 +341,19 @@ class BoardSupport(Protocol):
         ...
 
 
+class TokenReader(Protocol):
+    """A reader of tokens that is a device apart from the board."""
+
+    async def open(self) -> None:
+        """Begin reading, and report TokenPresented once a card. Never raises for a silent reader: it goes on asking.
+
+        Meanwhile it reports VENDOR_WARNING, which stops no charge.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
 class PowerMeter(Protocol):
     """One EVSE's energy meter, where it is a device apart from the board."""
 
