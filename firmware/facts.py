@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from firmware.maintenance import MaintenanceBegun, MaintenanceOver, TrialWanted
 from hal.ports import HalFact
 from ocpp_client.ports import AuthorizeAnswer, CsmsFact, IdToken
 from secc.ports import CertificateAnswer, SeccFact
@@ -30,6 +31,7 @@ class LimitSource(Enum):
     CABLE = "cable_a"
     HEAT = "heat_a"
     SITE = "site_a"
+    TECHNICIAN = "technician_a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +42,15 @@ class LocalLimit:
     limit_a: float | None
 
 
-Fact = HalFact | SeccFact | CsmsFact | AuthorizationAnswered | TransactionOpened | CertificateAnswer | LocalLimit
+MaintenanceFact = MaintenanceBegun | TrialWanted | MaintenanceOver
+
+Fact = (
+    HalFact
+    | SeccFact
+    | CsmsFact
+    | AuthorizationAnswered
+    | TransactionOpened
+    | CertificateAnswer
+    | LocalLimit
+    | MaintenanceFact
+)

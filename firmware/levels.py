@@ -11,6 +11,8 @@ no path through a session can forget to withdraw the permission to power. The ru
   emergency withdraws the permission at once. A session that is to end otherwise keeps it until the vehicle has stopped
   drawing (`cut` is set then, or when its time is up): contactors are not to open under load without need.
 - The connector is locked from authorisation until the contactor is open.
+- In maintenance pilot, lock and permission are the technician's trial, and nobody is served. The contactor is tried
+  only on what was plugged in since, only under PWM, and with no fault; the board still wants state C.
 """
 
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 
 from firmware import effects
 from firmware.effects import Effect
+from firmware.maintenance import Maintenance, TrialPilot
 from firmware.state import Hlc, State, Step
 from hal.ports import Contactor, Severity
 from ocpp_client.ports import ConnectorStatus
@@ -38,6 +41,8 @@ AT_REST = Levels(effects.OfferNothing(), 0.0, False, False, False, None, None)
 
 
 def levels(state: State) -> Levels:
+    if state.maintenance is not None:
+        return _maintained(state, state.maintenance)
     return Levels(
         pilot=_pilot(state),
         limit_a=state.limits.offer_a,
@@ -46,6 +51,26 @@ def levels(state: State) -> Levels:
         connected=state.plugged,
         secc=state.ev_mac if state.hlc is Hlc.LINKED else None,
         status=_status(state),
+    )
+
+
+def _maintained(state: State, maintenance: Maintenance) -> Levels:
+    trial = maintenance.trial
+    pilot: effects.OfferNothing | effects.OfferCurrent | effects.SignalError = effects.OfferNothing()
+    if Severity.EMERGENCY in state.faults.values() or trial.pilot is TrialPilot.F:
+        pilot = effects.SignalError()
+    elif trial.pilot is TrialPilot.X2:
+        pilot = effects.OfferCurrent(min(trial.limit_a, state.limits.offer_a))
+    powers = trial.contactor_until_s is not None and isinstance(pilot, effects.OfferCurrent)
+    closed = state.contactor is not Contactor.OPEN
+    return Levels(
+        pilot=pilot,
+        limit_a=state.limits.offer_a,
+        permit=powers and state.plugged and not maintenance.vehicle_here and not state.stopped,
+        lock=closed if trial.lock is None else trial.lock,
+        connected=False,
+        secc=None,
+        status=ConnectorStatus.FAULTED if state.stopped else ConnectorStatus.UNAVAILABLE,
     )
 
 

@@ -17,12 +17,14 @@ class Limits:
     """The CSMS's composite schedule."""
     heat_a: float | None = None
     site_a: float | None = None
+    technician_a: float | None = None
+    """Of a technician's `evse ramp`, while it runs."""
 
     @property
     def offer_a(self) -> float:
         """The lowest limit; 0 where it falls under what IEC 61851-1 can offer."""
         if self.board_a is None:
             return 0.0
-        others = (self.cable_a, self.profile_a, self.heat_a, self.site_a)
+        others = (self.cable_a, self.profile_a, self.heat_a, self.site_a, self.technician_a)
         lowest = min([self.board_a, *(limit for limit in others if limit is not None)])
         return lowest if lowest >= MINIMUM_A else 0.0

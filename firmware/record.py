@@ -43,7 +43,13 @@ class Record:
 
     def start(self, trigger: TriggerReason) -> Iterable[Effect]:
         state = self.state
-        if state.transaction_open or state.spent or state.ending or not self._points() & state.rules.start_points:
+        if (
+            state.maintenance
+            or state.transaction_open
+            or state.spent
+            or state.ending
+            or not self._points() & state.rules.start_points
+        ):
             return
         state.transaction_open = True
         state.transaction_id = ""

@@ -25,9 +25,11 @@ from firmware.effects import Effect
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import MINIMUM_A, Limits
+from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over, TrialWanted
 from firmware.reasons import refusal, stopped_by, trigger_of
 from firmware.record import Record
 from firmware.state import Hlc, PilotStep, State, Step
+from firmware.workshop import Workshop
 from hal import ports as hal
 from ocpp_client import ports as ocpp
 from ocpp_client.ports import StoppedReason, TriggerReason, TxPoint
@@ -59,6 +61,7 @@ class Session:
         self.state = State(limits, has_plc, nominal_under_hlc)
         self._levels = AT_REST
         self.record = Record(self.state)
+        self._workshop = Workshop(self.state, self.record)
         self._slac_retries = slac_retries
         self.state.rules = replace(
             self.state.rules,
@@ -89,6 +92,8 @@ class Session:
         state = self.state
         if state.token_deadline_s is not None and now >= state.token_deadline_s:
             self.record.end_with(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT)
+        if self._workshop.tick(now):
+            self._maintenance_over(MaintenanceOver(Over.TIMED_OUT))
         asked = list(self._end_step()) if state.pilot_step and now >= state.pilot_step.until_s else []
         if state.ending is not None and now >= state.ending.deadline_s:
             if state.cut:
@@ -102,6 +107,7 @@ class Session:
             state.token_deadline_s,
             state.ending.deadline_s if state.ending else None,
             state.pilot_step.until_s if state.pilot_step else None,
+            *self._workshop.deadlines(),
         ]
         return min((at for at in due if at is not None), default=None)
 
@@ -135,6 +141,8 @@ class Session:
     def _plugged_in(self, _: hal.PluggedIn) -> None:
         state = self.state
         state.plugged = True
+        if state.maintenance is not None:
+            return  # What is plugged in now is the technician's.
         state.spent = False
         state.token_deadline_s = None
         state.hlc = Hlc.SOUGHT if state.has_plc else Hlc.NONE
@@ -146,6 +154,8 @@ class Session:
     def _unplugged(self, _: hal.Unplugged) -> None:
         state = self.state
         state.plugged = False
+        if state.maintenance is not None:
+            state.maintenance.vehicle_here = False
         state.contactor = hal.Contactor.OPEN  # The board opens by itself in state A.
         self.record.end_with(TriggerReason.EV_COMMUNICATION_LOST, state.parted or StoppedReason.EV_DISCONNECTED)
         if state.ending is None:
@@ -201,7 +211,7 @@ class Session:
         if state.authorized and state.transaction_open and state.ending is None:
             state.rival = token
             return (effects.Authorize(token, None),)
-        if state.authorized or state.ending is not None or state.stopped or not state.operative:
+        if state.authorized or state.ending is not None or state.stopped or not state.serves:
             return ()
         return self._ask(token, None)
 
@@ -220,7 +230,7 @@ class Session:
 
     def _link_ready(self, fact: hal.LinkReady) -> None:
         state = self.state
-        if state.plugged and not state.spent:
+        if state.plugged and not state.spent and state.maintenance is None:
             state.hlc = Hlc.LINKED
             state.pilot_step = None
             state.ev_mac = fact.ev_mac
@@ -279,7 +289,11 @@ class Session:
         state = self.state
         token = ocpp.IdToken(fact.contract.emaid, "eMAID")
         accepted = state.authorized and state.token is not None
-        if state.ending is not None or (accepted and (state.token == token or not self.record.by_contract())):
+        if (
+            state.maintenance
+            or state.ending is not None
+            or (accepted and (state.token == token or not self.record.by_contract()))
+        ):
             return ()
         return self._ask(token, fact.contract)
 
@@ -293,13 +307,15 @@ class Session:
         self.state.certificate_answer = fact
 
     def _power_wanted(self, fact: secc.PowerWanted) -> None:
-        self.state.power_wanted = fact.wanted
+        self.state.power_wanted = fact.wanted and self.state.maintenance is None
 
     def _v2g_ended(self, fact: secc.V2GEnded) -> Iterable[Effect]:
         """Power never outlives the conversation. A vehicle that failed before it was served may try again."""
         state = self.state
         state.power_wanted = False
         state.v2g_session_id = ""
+        if state.maintenance is not None:
+            return
         if fact.reason is secc.EndReason.PAUSED:
             state.hlc = Hlc.PAUSED
             yield effects.PauseLink()
@@ -368,7 +384,7 @@ class Session:
     def _remote_start(self, fact: ocpp.RemoteStart) -> Iterable[Effect]:
         """The operator has accepted the token already."""
         state = self.state
-        if state.authorized or state.ending is not None or state.stopped or not state.operative:
+        if state.authorized or state.ending is not None or state.stopped or not state.serves:
             return ()
         if not state.admits(fact.id_token, fact.group_id):
             return ()
@@ -419,6 +435,21 @@ class Session:
         self.state.operative_wanted = fact.operative
         if not self.state.transaction_open:
             self.state.operative = fact.operative
+
+    # --- The technician's facts ---
+
+    def _maintenance_begun(self, fact: MaintenanceBegun) -> Iterable[Effect]:
+        if self._workshop.may_begin(fact):
+            yield from self._leave_link()
+            self._workshop.begin(fact)
+
+    def _trial_wanted(self, fact: TrialWanted) -> None:
+        self._workshop.put(fact.trial)
+
+    def _maintenance_over(self, _: MaintenanceOver) -> None:
+        """As if whoever is at the connector had just been plugged in."""
+        if self._workshop.end() and self.state.plugged:
+            self._plugged_in(hal.PluggedIn(self.record.now))
 
     def _csms_limit(self, fact: ocpp.CsmsLimit) -> Iterable[Effect]:
         self.state.least_a = max(fact.least_a, MINIMUM_A)
@@ -477,6 +508,9 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ocpp.CsmsLimit: Session._csms_limit,
     AuthorizationAnswered: Session._authorization_answered,
     LocalLimit: Session._local_limit,
+    MaintenanceBegun: Session._maintenance_begun,
+    TrialWanted: Session._trial_wanted,
+    MaintenanceOver: Session._maintenance_over,
     TransactionOpened: Session._transaction_opened,
 }
 """Facts not named here (levels on the pilot, message traces) concern observers alone."""

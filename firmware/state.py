@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from firmware.limits import MINIMUM_A, Limits
+from firmware.maintenance import Maintenance
 from hal.ports import Contactor, Fault, Severity
 from ocpp_client.ports import (
     ChargingState,
@@ -80,6 +81,8 @@ class State:
     operative_wanted: bool = True
     """What the CSMS asked for; a running transaction may end first."""
 
+    maintenance: Maintenance | None = None
+
     modem_ready: bool = False
     hlc: Hlc = Hlc.NONE
     slac_begun: bool = False
@@ -132,6 +135,11 @@ class State:
     @property
     def authorized(self) -> bool:
         return self.authorization is Authorization.ACCEPTED
+
+    @property
+    def serves(self) -> bool:
+        """Whether a driver may begin a session here."""
+        return self.operative and self.maintenance is None
 
     @property
     def stopped(self) -> bool:

@@ -10,6 +10,7 @@ from hal.quantities import EvseId
 from ocpp_client.actions import Answer, Handlers, accepted, status
 from ocpp_client.availability import STATION, Availability, Change
 from ocpp_client.ports import (
+    ConnectorStatus,
     CsmsFact,
     IdToken,
     RemoteStart,
@@ -115,6 +116,8 @@ class RemoteActions:
         evse_id = EvseId(number)
         if not self._availability.operative(evse_id):
             return None, status("Rejected", "NotEnabled", "the EVSE is inoperative")
+        if self._availability.status(evse_id) is ConnectorStatus.UNAVAILABLE:
+            return None, status("Rejected", "NotEnabled", "the EVSE is out of service at the station")
         state = self._transactions.on(evse_id)
         if state is not None and state.id_token is not None:
             return None, status("Rejected", "TxInProgress", "the EVSE's transaction is authorized already")
