@@ -260,7 +260,7 @@ async def _start_control(
     csms: Csms,
     stack: AsyncExitStack,
 ) -> None:
-    visits = Visits()
+    visits = Visits(lambda number: evses[number].state.maintenance is not None)
     history.followers.append(visits)
     station = Station(
         config=config,

@@ -16,7 +16,7 @@ RETRY_S = 2.0
 
 async def open_board(evse: Evse, board: BoardSupport, max_current_a: float) -> None:
     """Returns once the board is open and its limit known to the session."""
-    capabilities = await _until_it_answers(evse, board)
+    capabilities = evse.capabilities = await _until_it_answers(evse, board)
     log.info("evse.%s: board %s, firmware %s", evse.number, capabilities.model, capabilities.firmware)
     evse.report(LocalLimit(LimitSource.BOARD, min(capabilities.max_current_a, max_current_a)))
 

@@ -24,6 +24,7 @@ from hal.ports import (
     BoardUnavailable,
     Contactor,
     CpState,
+    EvseCapabilities,
     Fault,
     MeterSampled,
     ModemFault,
@@ -113,6 +114,8 @@ class Evse:
         self._turned_at_s = clock()
         self._log = logging.getLogger(f"evse.{settings.id}")
         self.board: BoardSupport | None = None
+        self.capabilities: EvseCapabilities | None = None
+        """Once the board has answered."""
         self.plc: PlcLink | None = None
         self.secc: SeccControl | None = None
         self.view = self._view()

@@ -61,7 +61,7 @@ def _maintained(state: State, maintenance: Maintenance) -> Levels:
         pilot = effects.SignalError()
     elif trial.pilot is TrialPilot.X2:
         pilot = effects.OfferCurrent(min(trial.limit_a, state.limits.offer_a))
-    powers = trial.contactor_until_s is not None and isinstance(pilot, effects.OfferCurrent)
+    powers = maintenance.contactor_until_s is not None and isinstance(pilot, effects.OfferCurrent)
     closed = state.contactor is not Contactor.OPEN
     return Levels(
         pilot=pilot,

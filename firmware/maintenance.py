@@ -1,9 +1,9 @@
 """Maintenance: an EVSE out of service in a technician's hands. Pure.
 
 It begins without a transaction and without a vehicle (`forced` allows one that stands there), and ends when the
-technician says so, goes away, or the time is up. Meanwhile nobody is served: no token, no SLAC, no V2G, and the operator
-sees the connector Unavailable. What the technician tries on pilot, lock and contactor is a `Trial`: levels like all
-others (`firmware/levels.py`), so that leaving maintenance leaves nothing behind but what the session says.
+technician says so, goes away, or the time is up. Meanwhile nobody is served: no token, no SLAC, no V2G, and the
+operator sees the connector Unavailable. What the technician tries on pilot, lock and contactor is a `Trial`: levels
+like all others (`firmware/levels.py`), so that leaving maintenance leaves nothing behind but what the session says.
 
 The contactor is tried on a test adapter that shows state C, never on a vehicle that was there before: such a one gets
 power by the session's own rules only.
@@ -40,8 +40,6 @@ class Trial:
     pilot: TrialPilot = TrialPilot.X1
     limit_a: float = 0.0
     lock: bool | None = None
-    contactor_until_s: float | None = None
-    """Power is permitted until then, if pilot and connector allow it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +49,8 @@ class Maintenance:
     vehicle_here: bool
     """A vehicle stood at the connector when it began, and has not left since."""
     trial: Trial = field(default_factory=Trial)
+    contactor_until_s: float | None = None
+    """Power is permitted until then, if pilot and connector allow it."""
 
 
 # --- Facts ---
@@ -61,15 +61,16 @@ class MaintenanceBegun:
     """`by` names the technician. Nothing happens during a transaction, or with a vehicle there but not `forced`."""
 
     by: str
-    until_s: float
+    for_s: float
     forced: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TrialWanted:
-    """Without maintenance nothing happens."""
+    """Without maintenance nothing happens. `contactor_s` tries the contactor too, for CONTACTOR_TRIAL_S at most."""
 
     trial: Trial
+    contactor_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

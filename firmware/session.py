@@ -444,7 +444,7 @@ class Session:
             self._workshop.begin(fact)
 
     def _trial_wanted(self, fact: TrialWanted) -> None:
-        self._workshop.put(fact.trial)
+        self._workshop.put(fact)
 
     def _maintenance_over(self, _: MaintenanceOver) -> None:
         """As if whoever is at the connector had just been plugged in."""

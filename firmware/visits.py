@@ -6,7 +6,7 @@ periodic records) is one entry with a count.
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -89,9 +89,10 @@ class Visit:
 
 
 class Visits:
-    """A follower of `History`."""
+    """A follower of `History`. What is plugged in during maintenance is a technician's adapter and no visit."""
 
-    def __init__(self) -> None:
+    def __init__(self, maintained: Callable[[EvseId], bool] = lambda _: False) -> None:
+        self._maintained = maintained
         self.all: deque[Visit] = deque(maxlen=MAX_VISITS)
         self._current: dict[EvseId, Visit] = {}
         self._early: deque[tuple[Event, Fact]] = deque(maxlen=20)
@@ -120,6 +121,8 @@ class Visits:
         if isinstance(fact, ocpp.EventSent):
             return next((visit for visit in reversed(self.all) if fact.transaction_id in visit.transaction_ids), None)
         visit = self._current.get(event.evse)
+        if isinstance(fact, hal.PluggedIn) and self._maintained(event.evse):
+            return None
         if isinstance(fact, hal.PluggedIn) and (visit is None or visit.ended is not None):
             return self._begin(event)
         if visit is None or (visit.ended_s is not None and event.at_s - visit.ended_s > AFTER_S):

@@ -4,9 +4,7 @@ A vehicle that stands there when maintenance is forced loses its link, and a tok
 anew afterwards.
 """
 
-from dataclasses import replace
-
-from firmware.maintenance import Maintenance, MaintenanceBegun, Trial
+from firmware.maintenance import CONTACTOR_TRIAL_S, Maintenance, MaintenanceBegun, TrialWanted
 from firmware.record import Record
 from firmware.state import Hlc, State
 
@@ -24,11 +22,14 @@ class Workshop:
         state = self._state
         state.hlc, state.ev_mac, state.pilot_step, state.power_wanted = Hlc.NONE, None, None, False
         self._record.forget_session()
-        state.maintenance = Maintenance(fact.by, fact.until_s, vehicle_here=state.plugged)
+        state.maintenance = Maintenance(fact.by, self._record.now + fact.for_s, vehicle_here=state.plugged)
 
-    def put(self, trial: Trial) -> None:
-        if self._state.maintenance is not None:
-            self._state.maintenance.trial = trial
+    def put(self, fact: TrialWanted) -> None:
+        maintenance = self._state.maintenance
+        if maintenance is not None:
+            maintenance.trial = fact.trial
+            until_s = self._record.now + min(fact.contactor_s, CONTACTOR_TRIAL_S)
+            maintenance.contactor_until_s = until_s if fact.contactor_s > 0 else None
 
     def end(self) -> bool:
         """Whether there was something to end; then whoever is at the connector is to be met anew."""
@@ -43,10 +44,10 @@ class Workshop:
         maintenance = self._state.maintenance
         if maintenance is None:
             return False
-        if maintenance.trial.contactor_until_s is not None and now >= maintenance.trial.contactor_until_s:
-            maintenance.trial = replace(maintenance.trial, contactor_until_s=None)
+        if maintenance.contactor_until_s is not None and now >= maintenance.contactor_until_s:
+            maintenance.contactor_until_s = None
         return now >= maintenance.until_s
 
     def deadlines(self) -> tuple[float | None, ...]:
         maintenance = self._state.maintenance
-        return (maintenance.until_s, maintenance.trial.contactor_until_s) if maintenance else ()
+        return (maintenance.until_s, maintenance.contactor_until_s) if maintenance else ()

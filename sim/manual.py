@@ -19,12 +19,13 @@ import termios
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.cli import COMMANDS
 from firmware.control.methods import METHODS
+from sim.adapter import adapter
 from sim.namespaces import REPOSITORY
 from sim.site import Options, Site, SiteError
 
@@ -118,6 +119,22 @@ IDLE = (
     "v2g keylog --evse 1 --seconds 5",
     "slac capture slac.pcap --seconds 2",
 )
+HANDS = (
+    "measure",
+    "maintenance begin --for 2m",
+    "maintenance status",
+    "why",
+    "selftest",
+    "cp set X2 16A",
+    "lock",
+    "unlock",
+    "contactor test",
+    "maintenance clear-faults",
+    "maintenance end",
+)
+"""One after the other: two technicians would be in each other's way."""
+UNDO = {"begin": "maintenance end", "end": "maintenance begin --for 2m"}
+RAMPED = ("ramp 6 10 --step 4 --settle 3",)
 CHARGING = ("status", "why", "plc link", "top --count 2 --every 0.3", "ocpp status")
 AFTER = ("slac last", "session list", "session show 1", "events --since 1m --source plc", "logs audit")
 FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
@@ -131,9 +148,11 @@ HELP = ("completion bash", "provision --help", "factory-reset --help", "simulate
 def shots(site: Site) -> Iterator[Shot]:
     """Every command, on a site that is running: idle, while a vehicle charges, after it left, and with parts broken."""
     yield from _take(site, "No vehicle is there.", IDLE)
-    vehicle = site.start_vehicle("iso2-ac-pnc", "--charge-s", "3")
+    yield from _take_in_turn(site, "No vehicle is there.", HANDS)
+    vehicle = site.start_vehicle("iso2-ac-pnc", "--charge-s", "16")
     site.wait_for(lambda: _charges(site), "the vehicle to charge", 30)
     yield from _take(site, "A vehicle charges.", CHARGING)
+    yield from _take_in_turn(site, "A vehicle charges.", RAMPED)
     site.wait_for(lambda: vehicle.poll() is not None, "the vehicle to leave", 60)
     yield from _take(site, "The vehicle has left.", AFTER)
     yield from _take(site, "The vehicle has left.", FOLLOWED, interrupt=True)
@@ -169,10 +188,23 @@ def _take(site: Site, when: str, commands: Sequence[str], *, interrupt: bool = F
             yield Shot(words, when, exit_code, _last_screen(screen), coming.result() if coming else None)
 
 
+def _take_in_turn(site: Site, when: str, commands: Sequence[str]) -> Iterator[Shot]:
+    for command in commands:
+        words = tuple(command.split())
+        plugged = (lambda: adapter(site.directory / "cable1.sock")) if words[0] == "contactor" else nullcontext
+        with plugged():
+            exit_code, screen = run_in_terminal(words, site)
+        if words[0] == "maintenance" and words[1] in UNDO:
+            run_for_json(UNDO[words[1]].split(), site)
+        with plugged():
+            told = run_for_json(words, site)
+        yield Shot(words, when, exit_code, _last_screen(screen), told)
+
+
 def _last_screen(written: str) -> str:
     """What stands on the screen at the end: without styles, and of redrawn screens the last."""
     lines = _STYLE.sub("", written.rpartition("\x1b[H")[2]).splitlines()
-    return "\n".join(line.rstrip() for line in lines).rstrip().removesuffix("^C")
+    return "\n".join(line.rpartition("\r")[2].rstrip() for line in lines).rstrip().removesuffix("^C")
 
 
 # --- The page ---
@@ -199,12 +231,23 @@ of the configuration. Root, and the user the daemon runs as, have the role servi
 |---|---|---|
 | nobody | none of them | learn that the role is missing |
 | observer | `evse` | look at everything; drivers' tokens are masked but for four characters |
-| technician | `evse-tech` | see tokens, change what can be changed while the daemon runs |
-| service | `evse-service` | read the audit log |
+| technician | `evse-tech` | see tokens, change what a running daemon can change, work in maintenance |
+| service | `evse-service` | read the audit log; begin maintenance although a vehicle is plugged in |
 
 Every call that needs a technician or more, and every refusal, is a line of the audit log (`audit.jsonl` in the state
 directory), and each line holds the hash of the one before: `evse logs audit` says whether the chain is whole. The end
 of the file can be cut off unseen by that; the number of each entry is in the daemon's log too.
+
+## Maintenance
+
+What moves hardware (`selftest`, `cp`, `lock`, `unlock`, `contactor`) needs maintenance: the operator sees the connector
+Unavailable, no token is taken, no vehicle is talked to. It needs an EVSE without a transaction and without a vehicle;
+service may force it with a vehicle there. Each of these commands begins it and ends it with itself;
+`evse maintenance begin` holds it for several. It ends when its technician says so, when his connection closes, or when
+its time is up, and then pilot, lock and permission are at once what the session says.
+
+A technician never gives power to a vehicle: the contactor is tried on a test adapter plugged in during maintenance, in
+state C under PWM, for 5 s at most, and the board's own rules hold as ever.
 
 ## The socket
 
@@ -213,7 +256,7 @@ JSON-RPC 2.0, one object a line, at most 65536 bytes; parameters by name, no bat
     echo '{"jsonrpc":"2.0","id":1,"method":"Evse.Why","params":{"evse":1}}' | nc -UN /run/evse/control.sock | jq
 
 Error codes besides JSON-RPC's own: -32001 the role is missing, -32002 there is no such thing, -32003 the part that
-would know does not answer, -32004 not now: a vehicle is there, or another does the same. Events come as notifications
+would know does not answer, -32004 something stands in the way now. Events come as notifications
 `Events.Event` with `subscription`, `event` and `dropped`: a reader that does not keep up loses events and is told how
 many.
 
@@ -259,7 +302,19 @@ def _fields_of(mine: Sequence[Shot]) -> list[str]:
 
 def action_of(shot: Shot) -> str:
     """The command, with its action where it has one: as in `slac last`."""
-    has_action = shot.words[0] in ("session", "slac", "plc", "ocpp", "certs", "config", "logs", "v2g")
+    has_action = shot.words[0] in (
+        "session",
+        "slac",
+        "plc",
+        "ocpp",
+        "certs",
+        "config",
+        "logs",
+        "v2g",
+        "maintenance",
+        "cp",
+        "contactor",
+    )
     return " ".join(shot.words[: 2 if has_action else 1])
 
 

@@ -29,10 +29,10 @@ class Failure(Exception):
 class Client:
     """A context manager. Every call may raise Failure."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout_s: float | None = None) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(TIMEOUT_S)
+        self._socket.settimeout(timeout_s or TIMEOUT_S)
         self._lines = self._socket.makefile("rb")
         self._count = 0
 
@@ -103,6 +103,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def add_evse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evse", type=int, metavar="N", help="only this EVSE")
+
+
+def add_number(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--evse", type=int, default=1, metavar="N", help="the EVSE's number; 1 without it")
 
 
 def ask(args: argparse.Namespace, method: str, **params: object) -> Told:

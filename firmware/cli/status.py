@@ -46,6 +46,7 @@ def certificate_words(certificates: list[Told]) -> str:
 
 def evse_rows(evse: Told) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
+        *([("maintenance", maintenance_words(evse["maintenance"]))] if evse["maintenance"] else []),
         ("pilot", pilot_words(evse["board"])),
         ("power path", path_words(evse["board"])),
         ("offer", offer_words(evse["limits"])),
@@ -60,6 +61,10 @@ def evse_rows(evse: Told) -> list[tuple[str, object]]:
         ("faults", ", ".join(f"{fault['fault']} ({fault['severity']})" for fault in evse["faults"]) or "none"),
     ]
     return rows
+
+
+def maintenance_words(maintenance: Told) -> str:
+    return f"by {maintenance['by']}, for another {out.span(maintenance['left_s'])}"
 
 
 def pilot_words(board: Told | None) -> str:
@@ -77,7 +82,7 @@ def path_words(board: Told | None) -> str:
 
 
 def offer_words(limits: Told) -> str:
-    others = {name: limits[f"{name}_a"] for name in ("board", "cable", "profile", "heat", "site")}
+    others = {name: limits[f"{name}_a"] for name in ("board", "cable", "profile", "heat", "site", "technician")}
     told = ", ".join(f"{name} {value:g}" for name, value in others.items() if value is not None)
     by = f" by {limits['lowest']}" if limits["lowest"] else ""
     return f"{limits['offer_a']:g} A{by}" + (f"  ({told})" if told else "")

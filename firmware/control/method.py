@@ -33,6 +33,10 @@ class Caller(Protocol):
         """Notifications `Events.Event` from now on; returns the subscription's number. Raises RpcError."""
         ...
 
+    def on_close(self, gone: Callable[[], None]) -> None:
+        """`gone` is called once, when the connection closes."""
+        ...
+
     def unsubscribe(self, number: int) -> bool:
         """False if there is no such subscription."""
         ...

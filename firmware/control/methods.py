@@ -13,6 +13,7 @@ from certs.errors import CertsError
 from certs.tpm import Chip
 from firmware.control import audit
 from firmware.control.log_levels import LEVELS
+from firmware.control.maintenance import MAINTENANCE_METHODS
 from firmware.control.method import ANY, ONE, Call, Caller, Method, Station, evse_of
 from firmware.control.params import Param
 from firmware.control.plc_methods import PLC_METHODS
@@ -23,7 +24,7 @@ from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
 from firmware.control.why import Blocker, notes, why
 from firmware.history import Event
-from hal.ports import Contactor
+from hal.ports import BoardUnavailable, Contactor
 from hal.simulation import SimulationError
 from ocpp_client.ports import JournalError
 from secc.ports import TlsUnavailable
@@ -241,6 +242,7 @@ FAILURES: dict[type[Exception], Code] = {
     JournalError: Code.UNAVAILABLE,
     CertsError: Code.UNAVAILABLE,
     SimulationError: Code.UNAVAILABLE,
+    BoardUnavailable: Code.UNAVAILABLE,
 }
 """What a handler may raise besides RpcError, and how the caller is told."""
 
@@ -250,6 +252,7 @@ _SOURCES = Param(list, choices=SOURCES, says=f"some of {', '.join(SOURCES)}; all
 _OBSERVER, _TECHNICIAN, _SERVICE = Role.OBSERVER, Role.TECHNICIAN, Role.SERVICE
 
 METHODS: dict[str, Method] = {
+    **MAINTENANCE_METHODS,
     "Control.WhoAmI": Method(Role.NOBODY, _whoami, {}, "the caller's role, the protocol's and the daemon's version"),
     "Station.Status": Method(_OBSERVER, _status, {}, "how everything stands now"),
     "Evse.Why": Method(_OBSERVER, _why, {"evse": ONE}, "why an EVSE does not charge: blockers in order, and notes"),

@@ -34,7 +34,7 @@ class Code(IntEnum):
     UNAVAILABLE = -32003
     """The part that would know does not answer, or does not exist on this station."""
     BUSY = -32004
-    """Not now: a vehicle is there, or another does the same."""
+    """Not now: a vehicle, a transaction or another technician is in the way. The message names it."""
 
 
 class RpcError(Exception):

@@ -45,6 +45,10 @@ class Connection:
         self._writing = asyncio.Lock()
         self._subscriptions: dict[int, tuple[Subscription, asyncio.Task[None]]] = {}
         self._count = 0
+        self._leave_behind: list[Callable[[], None]] = []
+
+    def on_close(self, gone: Callable[[], None]) -> None:
+        self._leave_behind.append(gone)
 
     def subscribe(self, wanted: Callable[[Event], bool]) -> int:
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
@@ -73,6 +77,8 @@ class Connection:
             await self._writer.drain()
 
     async def close(self) -> None:
+        for gone in self._leave_behind:
+            gone()
         tasks = [task for _, task in self._subscriptions.values()]
         for task in tasks:
             task.cancel()

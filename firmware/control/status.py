@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 Told = dict[str, object]
 
-LIMITS = ("board_a", "cable_a", "profile_a", "heat_a", "site_a")
+LIMITS = ("board_a", "cable_a", "profile_a", "heat_a", "site_a", "technician_a")
 
 
 def evse_status(evse: Evse, history: History, now: float, *, tokens: bool) -> Told:
@@ -33,6 +33,7 @@ def evse_status(evse: Evse, history: History, now: float, *, tokens: bool) -> To
         "evse_id": evse.settings.evse_id,
         "connector_status": status.value if status else None,
         "alive": evse.alive(),
+        "maintenance": maintenance_status(evse, now),
         "board": board_status(board_of(evse), now),
         "meter": meter_status(_meter(evse), now),
         "limits": limits_status(state.limits),
@@ -41,6 +42,20 @@ def evse_status(evse: Evse, history: History, now: float, *, tokens: bool) -> To
         "authorization": _authorization(state, history, evse.number, tokens=tokens),
         "transaction": _transaction(state),
         "faults": [record.shown(snapshot=False) for record in history.standing(evse.number)],
+    }
+
+
+def maintenance_status(evse: Evse, now: float) -> Told | None:
+    """None: it is in service."""
+    standing = evse.state.maintenance
+    if standing is None:
+        return None
+    return {
+        "by": standing.by,
+        "left_s": round(max(0.0, standing.until_s - now), 1),
+        "vehicle_here": standing.vehicle_here,
+        "pilot": standing.trial.pilot.value,
+        "lock": standing.trial.lock,
     }
 
 

@@ -71,7 +71,9 @@ class Situation:
 
 def why(at: Situation) -> list[Blocker]:
     """What keeps the EVSE from charging, what to see to first first; empty while it charges."""
-    station = [*_loop(at), *_board(at), *_faults(at), *_availability(at), *_limits(at)]
+    station = [*_loop(at), *_board(at), *_faults(at), *_availability(at), *_maintenance(at), *_limits(at)]
+    if at.state.maintenance is not None:
+        return station
     if at.board is None and not at.state.plugged:
         return station
     return [*station, *_step(at)]
@@ -79,7 +81,7 @@ def why(at: Situation) -> list[Blocker]:
 
 def notes(at: Situation) -> list[Blocker]:
     """What blocks nothing and is worth knowing."""
-    return [*_warnings(at), *_fallback(at), *_operator(at), *_certificate(at), *_awaits_another(at)]
+    return [*_warnings(at), *_technician(at), *_fallback(at), *_operator(at), *_certificate(at), *_awaits_another(at)]
 
 
 # --- Whatever the vehicle does ---
@@ -117,6 +119,14 @@ _LIMITS = {
     "heat_a": ("the station's temperature allows", "let it cool; look at fan and filter"),
     "site_a": ("this EVSE's share of the site limit is", "raise site_limit_a, or wait until others have charged"),
 }
+
+
+def _maintenance(at: Situation) -> Iterator[Blocker]:
+    standing = at.state.maintenance
+    if standing is not None:
+        left_s = max(0.0, standing.until_s - at.now)
+        what = f"a technician ({standing.by}) has this EVSE in maintenance, for another {left_s:.0f} s at most"
+        yield Blocker("maintenance", what, "`evse maintenance end`, or wait")
 
 
 def _limits(at: Situation) -> Iterator[Blocker]:
@@ -346,6 +356,13 @@ def _warnings(at: Situation) -> Iterator[Blocker]:
     for fault, severity in at.state.faults.items():
         if severity is Severity.WARNING:
             yield Blocker(f"fault_{fault.value}", *FAULTS[fault])
+
+
+def _technician(at: Situation) -> Iterator[Blocker]:
+    limit_a = at.state.limits.technician_a
+    if limit_a is not None:
+        what = f"a technician limits this EVSE to {limit_a:g} A for a while"
+        yield Blocker("limit_technician", what, "it ends when his command ends")
 
 
 def _fallback(at: Situation) -> Iterator[Blocker]:

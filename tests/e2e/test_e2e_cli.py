@@ -33,14 +33,24 @@ def test_every_command_against_a_running_daemon(taken: list[Shot]) -> None:
     assert idle.told["evses"][0]["transaction"]["open"] is False
     assert charging.told["evses"][0]["transaction"]["charging_state"] == "Charging"
 
-    absent, charges, broken = of(taken, "why")
-    assert [absent.exit_code, charges.exit_code, broken.exit_code] == [1, 0, 1]
-    assert [shot.told["blockers"][0]["code"] for shot in (absent, broken)] == [
+    absent, maintained, charges, broken = of(taken, "why")
+    assert [absent.exit_code, maintained.exit_code, charges.exit_code, broken.exit_code] == [1, 1, 0, 1]
+    assert [shot.told["blockers"][0]["code"] for shot in (absent, maintained, broken)] == [
         "no_vehicle",
+        "maintenance",
         "fault_CommunicationFault",
     ]
     assert charges.told["blockers"] == []
     assert [note["code"] for note in broken.told["notes"]] == ["csms_link"]
+
+    (tested,) = of(taken, "selftest")
+    assert tested.exit_code == 0
+    assert {found["test"]: found["verdict"] for found in tested.told["results"]}["rcd"] == "passed"
+    (moved,) = of(taken, "contactor test")
+    assert (moved.exit_code, moved.told["verdict"]) == (0, "passed")
+    (ramped,) = of(taken, "ramp 6 10 --step 4 --settle 3")
+    assert [step["wanted_a"] for step in ramped.told["steps"]] == [6, 10]
+    assert [step["offer_a"] for step in ramped.told["steps"]] == [6.0, 10.0]
 
     (top,) = of(taken, "top --count 2 --every 0.3")
     assert top.exit_code == 0
@@ -75,7 +85,7 @@ def test_every_command_against_a_running_daemon(taken: list[Shot]) -> None:
         0
     ] * 3
     audited = of(taken, "logs audit")[0].told
-    assert (audited["broken"], audited["latest"][0]["method"]) == (None, "Log.SetLevel")
+    assert (audited["broken"], audited["latest"][-1]["method"]) == (None, "Limit.Set")
     assert "complete -F _evse evse" in of(taken, "completion bash")[0].screen
 
     assert_tables_fit(taken)

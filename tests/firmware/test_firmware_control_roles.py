@@ -24,7 +24,16 @@ PYTHON = Path(sys.executable).resolve()
 """Outside any virtual environment, whose directory may be closed to other users."""
 FREE = {"Control.WhoAmI"}
 PLC = {"Slac.SelfTest", "Slac.StartCapture", "Slac.ReadCapture", "Slac.StopCapture"}
-TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", *SIMULATE, *PLC}
+HANDS = {
+    "Maintenance.Begin",
+    "Maintenance.End",
+    "Pilot.Set",
+    "Connector.Lock",
+    "Selftest.Run",
+    "Board.ClearFaults",
+    "Limit.Set",
+}
+TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", *SIMULATE, *PLC, *HANDS}
 SERVICE = {"Audit.Show"}
 
 CALL_ALL = """

@@ -150,3 +150,16 @@ def test_the_latest_facts_about_a_vehicle_go_with_it_and_those_about_the_station
     station.hears(hal.SlacFailed("now", 0), hal.ModemFault("x", True, 0), hal.Unplugged(0))
     assert set(known) == {ocpp.CsmsOnline, hal.ModemFault, hal.Unplugged}
     assert station.history.latest(EvseId(9)) == {}
+
+
+def test_a_technicians_adapter_is_no_visit() -> None:
+    station = Station()
+    maintained = True
+    station.visits = Visits(lambda evse: maintained and evse == 1)
+    station.history.followers[:] = [station.visits]
+    station.hears(hal.PluggedIn(0), hal.Unplugged(0))
+    station.hears(hal.PluggedIn(0), evse=2)
+    assert [visit.evse for visit in station.visits.all] == [2]
+    maintained = False
+    station.hears(hal.PluggedIn(0))
+    assert [visit.evse for visit in station.visits.all] == [2, 1]

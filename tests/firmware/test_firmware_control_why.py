@@ -9,6 +9,7 @@ from firmware.control.fault_words import CONTRACTS, ENDS, FAULTS
 from firmware.control.why import Situation, notes, why
 from firmware.facts import AuthorizationAnswered, Fact
 from firmware.limits import Limits
+from firmware.maintenance import Maintenance
 from firmware.state import Ending, Hlc, State
 from hal import ports as hal
 from hal.faults import severity_of
@@ -99,6 +100,12 @@ def loop_hangs() -> Situation:
 def inoperative() -> Situation:
     at = unauthorized(charging())
     at.state.operative = False
+    return at
+
+
+def maintained() -> Situation:
+    at = absent()
+    at.state.maintenance = Maintenance("uid 1000", 142.0, vehicle_here=False)
     return at
 
 
@@ -234,6 +241,7 @@ CAUSES: dict[str, tuple[Callable[[], Situation], str, str]] = {
         "link_joining",
         "not joined",
     ),
+    "maintenance": (maintained, "maintenance", "uid 1000"),
     "link lost": (lambda: seeking(hal.LinkLost("modem lost its key", 0)), "link_lost", "modem lost its key"),
     "no SDP": (speechless, "tls_awaited", "SDP"),
     "no certificate": (lambda: speechless(certificate=False), "secc_certificate", "no SECC certificate"),
@@ -383,6 +391,12 @@ def test_notes_tell_what_blocks_nothing() -> None:
     assert "in 12 days" in expiry.what
     assert "3 days ago" in notes(replace(at, secc_days_left=-3.0))[-1].what
     assert notes(charging(secc_days_left=None)) == []
+
+
+def test_a_technicians_limit_is_a_note() -> None:
+    at = charging()
+    at.state.limits = replace(at.state.limits, technician_a=8.0)
+    assert [(note.code, "8 A" in note.what) for note in notes(at)] == [("limit_technician", True)]
 
 
 def test_every_cause_has_words() -> None:

@@ -42,11 +42,10 @@ EVSE = EvseId(1)
 
 
 def begun(talk: Talk, *, for_s: float = 600.0, forced: bool = False) -> list[e.Effect]:
-    return talk.hears(MaintenanceBegun("uid 7", talk.now + for_s, forced))
+    return talk.hears(MaintenanceBegun("uid 7", for_s, forced))
 
 
-def contactor(talk: Talk, pilot: Trial = X2) -> Trial:
-    return Trial(pilot.pilot, pilot.limit_a, None, talk.now + CONTACTOR_TRIAL_S)
+CONTACTOR = TrialWanted(X2, CONTACTOR_TRIAL_S)
 
 
 def test_nobody_is_served_and_the_operator_sees_it() -> None:
@@ -105,7 +104,7 @@ def test_pilot_and_lock_as_wanted_and_as_the_session_says_afterwards() -> None:
 def test_the_contactor_on_an_adapter_for_five_seconds() -> None:
     talk = Talk()
     begun(talk)
-    assert e.PermitPower(True) not in talk.hears(TrialWanted(contactor(talk))), "nothing is plugged in"
+    assert e.PermitPower(True) not in talk.hears(CONTACTOR), "nothing is plugged in"
     assert talk.hears(plugged_in) == [e.PermitPower(True)]
     assert talk.hears(closed) == [e.LockConnector(True)]
     assert talk.waits(CONTACTOR_TRIAL_S) == [e.PermitPower(False)]
@@ -121,15 +120,15 @@ def test_the_contactor_on_an_adapter_for_five_seconds() -> None:
         lambda talk: talk.hears(unplugged),
         lambda talk: talk.hears(fault(hal.Fault.RESIDUAL_CURRENT, hal.Severity.EMERGENCY)),
         lambda talk: talk.hears(fault(hal.Fault.PILOT_FAULT, hal.Severity.STOP)),
-        lambda talk: talk.hears(TrialWanted(contactor(talk, Trial(TrialPilot.X1)))),
-        lambda talk: talk.hears(TrialWanted(contactor(talk, Trial(TrialPilot.F)))),
+        lambda talk: talk.hears(TrialWanted(Trial(TrialPilot.X1), 5.0)),
+        lambda talk: talk.hears(TrialWanted(Trial(TrialPilot.F), 5.0)),
         lambda talk: talk.hears(ocpp.CsmsLimit(EVSE, 4.0, 0.0)) + talk.waits(CONTACTOR_TRIAL_S),
     ],
 )
 def test_what_ends_a_contactor_trial(ends: Callable[[Talk], list[e.Effect]]) -> None:
     talk = Talk()
     begun(talk)
-    talk.hears(plugged_in, TrialWanted(contactor(talk)), closed)
+    talk.hears(plugged_in, CONTACTOR, closed)
     assert e.PermitPower(False) in ends(talk)
 
 
@@ -137,9 +136,9 @@ def test_a_vehicle_that_was_there_before_is_never_energised() -> None:
     talk = Talk()
     talk.hears(plugged_in, slac_failed)
     begun(talk, forced=True)
-    assert e.PermitPower(True) not in talk.hears(TrialWanted(contactor(talk)), closed, plugged_in)
+    assert e.PermitPower(True) not in talk.hears(CONTACTOR, closed, plugged_in)
     talk.hears(unplugged)
-    assert e.PermitPower(True) in talk.hears(plugged_in, TrialWanted(contactor(talk))), "something else is there now"
+    assert e.PermitPower(True) in talk.hears(plugged_in, CONTACTOR), "something else is there now"
 
 
 def test_whatever_comes_nothing_of_maintenance_outlives_it() -> None:
@@ -149,9 +148,9 @@ def test_whatever_comes_nothing_of_maintenance_outlives_it() -> None:
     permitted, times = False, 0
     for _ in range(20_000):
         own: list[Fact] = [
-            MaintenanceBegun("uid 7", talk.now + 60, rng.random() < 0.5),
+            MaintenanceBegun("uid 7", 60, rng.random() < 0.5),
             OVER,
-            TrialWanted(contactor(talk)),
+            CONTACTOR,
             TrialWanted(Trial(rng.choice(list(TrialPilot)), 16.0, rng.choice((None, True, False)))),
         ]
         came = talk.hears(rng.choice(own if rng.random() < 0.2 else ANYTHING)) + talk.waits(rng.choice((0.0, 0.1, 3.0)))
@@ -169,7 +168,7 @@ def test_whatever_comes_nothing_of_maintenance_outlives_it() -> None:
             assert state.plugged
             assert not state.maintenance.vehicle_here
             assert not state.stopped
-            assert state.maintenance.trial.contactor_until_s is not None
+            assert state.maintenance.contactor_until_s is not None
             assert state.maintenance.trial.pilot is TrialPilot.X2
     assert times > 1000
     for name in hal.Fault:
