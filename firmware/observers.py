@@ -6,6 +6,7 @@ Each event is one line and carries the ISO 15118 session id and the OCPP transac
 import dataclasses
 import json
 import logging
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum
@@ -50,11 +51,13 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return value.hex(":")
     if isinstance(value, float):
-        return round(value, 4)
+        return round(value, 4) if math.isfinite(value) else str(value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
     if isinstance(value, tuple | list | set | frozenset):
         return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return dict(fields_of(value))
     return value
 
 

@@ -1,5 +1,7 @@
 """Visits and the memory of events: what belongs to which vehicle, what repeats, and that all of it is bounded."""
 
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from firmware.evse import Observation
@@ -150,6 +152,25 @@ def test_the_latest_facts_about_a_vehicle_go_with_it_and_those_about_the_station
     station.hears(hal.SlacFailed("now", 0), hal.ModemFault("x", True, 0), hal.Unplugged(0))
     assert set(known) == {ocpp.CsmsOnline, hal.ModemFault, hal.Unplugged}
     assert station.history.latest(EvseId(9)) == {}
+
+
+@dataclass(frozen=True)
+class Period:
+    start_s: float
+    limit_a: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    periods: tuple[Period, ...]
+
+
+def test_whatever_a_fact_holds_it_is_json() -> None:
+    station = Station()
+    station.hears(Plan((Period(0.0, 16.00001), Period(60.0, float("inf")))))  # type: ignore[arg-type]
+    shown = station.history.events[-1].shown(tokens=False)
+    assert shown["data"] == {"periods": [{"start_s": 0.0, "limit_a": 16.0}, {"start_s": 60.0, "limit_a": "inf"}]}
+    json.dumps(shown, allow_nan=False)
 
 
 def test_a_technicians_adapter_is_no_visit() -> None:
