@@ -54,6 +54,7 @@ from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
 from firmware.visits import Visits
 from hal.drivers import DriverError
+from hal.leds import Leds
 from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
 from hal.pn532.reader import Pn532Reader
@@ -184,6 +185,8 @@ async def _start_evse(
         evse.plc = plc
     stack.push_async_callback(board.close)
     evse.board = board
+    if (lights := settings.lights) is not None:
+        evse.lights = Leds(lights.directory, red=lights.red, green=lights.green, blue=lights.blue)
     if settings.reader is not None:
         reader = Pn532Reader(settings.reader.device, evse.number, evse.report)
         await reader.open()

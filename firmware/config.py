@@ -115,6 +115,16 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
+class Lights:
+    """LEDs of the kernel's LED class, by their names; an empty name is a colour there is not."""
+
+    red: str = ""
+    green: str = ""
+    blue: str = ""
+    directory: Path = Path("/sys/class/leds")
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     id: int
     evse_id: str
@@ -127,6 +137,7 @@ class Evse:
     """The driver's own."""
     meter: Meter | None = None
     reader: Reader | None = None
+    lights: Lights | None = None
     plc_interface: str = ""
     """The Green PHY modem's network interface; empty for an EVSE without high-level communication."""
     max_current_a: float = 32.0

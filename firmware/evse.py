@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from firmware import config, effects
 from firmware.effects import Effect
 from firmware.facts import Fact, LimitSource, LocalLimit
+from firmware.indication import indication
 from firmware.ports import Operator, SeccControl
 from firmware.session import Session
 from firmware.state import State
@@ -31,6 +32,7 @@ from hal.ports import (
     ModemReady,
     PlcLink,
     PluggedIn,
+    UserIndication,
 )
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import (
@@ -117,6 +119,7 @@ class Evse:
         self.capabilities: EvseCapabilities | None = None
         """Once the board has answered."""
         self.plc: PlcLink | None = None
+        self.lights: UserIndication | None = None
         self.secc: SeccControl | None = None
         self.view = self._view()
 
@@ -231,6 +234,8 @@ class Evse:
             self._perform(effect)
         if todo and self.secc:
             self.secc.view_changed()
+        if self.lights:
+            self.lights.show(indication(self._session.state))
 
     def _perform(self, effect: Effect) -> None:
         board, plc, secc, operator = self.board, self.plc, self.secc, self._operator

@@ -341,6 +341,27 @@ class BoardSupport(Protocol):
         ...
 
 
+class Indication(StrEnum):
+    """What somebody in front of the station is to see."""
+
+    UNAVAILABLE = "unavailable"
+    AVAILABLE = "available"
+    AUTHORIZED = "authorized"
+    """An accepted token waits for its vehicle."""
+    CONNECTED = "connected"
+    """A vehicle waits for a token."""
+    READY = "ready"
+    """Plugged in and authorised; nothing flows now."""
+    CHARGING = "charging"
+    FAULTED = "faulted"
+
+
+class UserIndication(Protocol):
+    """Lights of one EVSE. Never raises: a dead light is logged, and charging goes on."""
+
+    def show(self, indication: Indication) -> None: ...
+
+
 class TokenReader(Protocol):
     """A reader of tokens that is a device apart from the board."""
 

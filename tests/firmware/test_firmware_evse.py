@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -310,3 +310,24 @@ def test_a_full_disk_loses_events_and_nothing_else(caplog: pytest.LogCaptureFixt
         file(observe(hal.ModemReady(0)))
     file.close()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+class Lights:
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def show(self, indication: hal.Indication) -> None:
+        if self.shown[-1:] != [indication]:
+            self.shown.append(indication)
+
+
+async def test_the_lights_tell_a_session() -> None:
+    bench = Bench()
+    bench.evse.lights = lights = Lights()
+    bench.ledger.calls.clear()
+    await bench.charges()
+    unlit = hal.BoardFault(hal.Fault.RESIDUAL_CURRENT, True, hal.Severity.EMERGENCY, "6 mA", 0)
+    await bench.hears(unlit, hal.ContactorChanged(hal.Contactor.OPEN, 0), hal.Unplugged(0))
+    await bench.hears(replace(unlit, active=False))
+    await bench.hears(ocpp.AvailabilityChanged(EvseId(1), operative=False))
+    assert lights.shown == ["available", "connected", "ready", "charging", "faulted", "available", "unavailable"]
