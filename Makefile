@@ -3,10 +3,14 @@
 VEHICLE ?= iso2-ac-pnc
 PYTHON = .venv/bin/python
 
-.PHONY: demo test setup style types floors tests lock clean
+.PHONY: demo vehicles test setup style types floors tests lock clean
 
 demo: setup
 	@$(PYTHON) -m sim.demo --vehicle $(VEHICLE)
+
+# Every protocol x energy service x payment x control mode, and the phases' times; the tests run it too.
+vehicles: setup
+	@$(PYTHON) -m pytest -q -s -p no:cacheprovider tests/secc/test_secc_matrix.py
 
 test: style types floors tests
 
