@@ -21,6 +21,7 @@ class KeyFault(StrEnum):
     CURVE_UNSUPPORTED = "the key store has no such curve"
     WEAK_ATTRIBUTES = "the key's attributes are not those a station's key must have"
     NOT_AUTHORISED = "the TPM's owner password is not the one we have"
+    FOREIGN_SECRET = "the secret was made for another TPM, or for this one before it was cleared"
     POLICY = "a policy of the sealed object does not hold"
     NOT_ALLOWED = "the configuration does not allow keys in files"
     BAD_FILE = "the key file cannot be read"

@@ -143,6 +143,7 @@ FAULTS = {
     0x08E: KeyFault.NOT_AUTHORISED,
     0x0A2: KeyFault.NOT_AUTHORISED,
     0x09D: KeyFault.POLICY,
+    0x09F: KeyFault.FOREIGN_SECRET,
     0x0A6: KeyFault.CURVE_UNSUPPORTED,
 }
 WORTH_A_SECOND_TRY = {KeyFault.ABSENT, KeyFault.BUSY, KeyFault.NO_SUCH_KEY}
@@ -465,7 +466,7 @@ class Tpm:
         return self.run(seal)
 
     def unseal(self, sealed: Sealed) -> bytes:
-        """Raises KeyUnavailable: POLICY where a register has changed, PROTOCOL for another TPM's secret."""
+        """Raises KeyUnavailable: POLICY where a register has changed, FOREIGN_SECRET for another TPM's secret."""
 
         def unseal(esapi: ESAPI) -> bytes:
             parent, _ = self._handle(esapi, SRK)

@@ -5,7 +5,9 @@ name. The sealed key is not tied to platform registers: a firmware update change
 its secrets to its own update.
 """
 
+import logging
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -15,8 +17,12 @@ from certs.errors import KeyFault, KeyUnavailable
 from certs.store import write_atomically
 from certs.tpm import Sealed, Tpm
 
+log = logging.getLogger(__name__)
+
 KEK = "kek.sealed"
 KEK_SIZE, NONCE_SIZE = 32, 12
+LOST = {KeyFault.FOREIGN_SECRET, KeyFault.BAD_FILE}
+"""Why no later opening would succeed either."""
 
 
 class Vault:
@@ -39,6 +45,16 @@ class Vault:
             raise KeyUnavailable(KeyFault.NO_SUCH_KEY, name) from error
         except (OSError, InvalidTag, ValueError) as error:
             raise KeyUnavailable(KeyFault.BAD_FILE, f"{name}: {type(error).__name__}") from error
+
+    def ensure(self, name: str, size: int) -> bytes:
+        """The secret of that name, or one of `size` random bytes from now on."""
+        try:
+            return self.get(name)
+        except KeyUnavailable as error:
+            if error.reason is not KeyFault.NO_SUCH_KEY:
+                raise
+        self.put(name, secrets.token_bytes(size))
+        return self.get(name)
 
     def names(self) -> list[str]:
         return sorted(file.stem for file in self._directory.glob("*.secret"))
@@ -65,3 +81,20 @@ class Vault:
         if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
             raise KeyUnavailable(KeyFault.NO_SUCH_KEY, f"{name!r} names no secret")
         return self._directory / f"{name}.secret"
+
+
+def open_or_begin_anew(directory: Path, tpm: Tpm) -> tuple[Vault, Path | None]:
+    """A vault, and where the one went whose key is lost; a TPM that may yet answer is waited for, not given up.
+
+    Raises KeyUnavailable, OSError.
+    """
+    try:
+        return Vault(directory, tpm), None
+    except KeyUnavailable as error:
+        if error.reason not in LOST:
+            raise
+        reason = error
+    aside = directory.with_name(f"{directory.name}.unreadable-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    directory.rename(aside)
+    log.error("the vault's key is lost (%s): its secrets are set aside as %s", reason, aside.name)
+    return Vault(directory, tpm), aside

@@ -24,7 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from certs.errors import CertsError
+from certs.errors import CertsError, KeyUnavailable
 from certs.tls.loop import LoopThread
 from firmware import observers
 from firmware.board_keeper import open_board
@@ -47,7 +47,7 @@ from firmware.limits import Limits
 from firmware.log_file import LogFile
 from firmware.operator_side import OperatorSide, kept_pause
 from firmware.overrides import add_arguments, overridden
-from firmware.secrets import SealedSecrets
+from firmware.secrets import SealedSecrets, told_lost
 from firmware.session import Session
 from firmware.site import Site
 from firmware.supervisor import supervise
@@ -103,7 +103,9 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         watchers.append(site)
         dispatcher = Dispatcher(evses, stop.set, site)
         csms = stack.enter_context(LoopThread("csms"))
-        journal = await _on(csms, SqliteJournal.open(config.station.state_dir / "journal.sqlite"))
+        secrets = SealedSecrets(credentials.directory / "vault", credentials.tpm)
+        key = await _journal_key(config, secrets)
+        journal = await _on(csms, SqliteJournal.open(config.station.state_dir / "journal.sqlite", key))
         stack.push_async_callback(lambda: _on(csms, journal.close()))
         station = OcppStation(
             _ocpp_config(config, overrides),
@@ -112,7 +114,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             tls=credentials.csms_context(),
             certificates=certificates,
             logs=_log_file(config, stack),
-            secrets=SealedSecrets(credentials.directory / "vault", credentials.tpm),
+            secrets=secrets,
         )
         credentials.now = station.clock.now
         certificates.use_tls = station.use_tls
@@ -131,6 +133,8 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         working = [csms.submit(operator.run()), _watch_certificates(config, certificates, station, csms)]
         if credentials.absence:
             csms.call(partial(tell_tpm, station, credentials.absence))
+        if lost := told_lost(secrets, journal):
+            csms.call(partial(station.security_event, "StoredDataLost", lost))
         await _start_control(config, credentials, evses, history, Csms(csms, station, journal), stack)
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
 
@@ -147,6 +151,19 @@ def _make_state_dir(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"station.state_dir cannot be made: {error}") from error
+
+
+async def _journal_key(config: Config, secrets: SealedSecrets) -> bytes | None:
+    """None where the configuration lets the station charge without its TPM. Raises KeyUnavailable, ConfigError."""
+    try:
+        return await secrets.journal_key()
+    except KeyUnavailable as error:
+        if config.tpm.absent == "refuse":
+            raise
+        log.error("the journal's key is out of reach, drivers' tokens are written unsealed: %s", error)
+        return None
+    except OSError as error:
+        raise ConfigError(f"the journal's key cannot be kept: {error}") from error
 
 
 def _watch_certificates(
@@ -178,6 +195,7 @@ async def _start_evse(
             evse.report,
             profile=Profile(settings.slac_profile),
             timings=Timings(slac_init_s=settings.slac_init_timeout_s),
+            attenuation_offset_db=settings.attenuation_offset_db,
             counts_toggles=True,
         )
         await plc.open()

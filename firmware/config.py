@@ -151,6 +151,8 @@ class Evse:
     slac_init_timeout_s: float = 10.0
     """TT_EVSE_SLAC_init: how long a vehicle may take to begin SLAC before the pilot alone carries the session. The
     standard has 50 s; a vehicle must begin within 10 s (TP_EV_SLAC_init), and drivers of plain cars wait."""
+    attenuation_offset_db: int = 0
+    """Added to what the modem measures of a vehicle's sounds: calibrates this EVSE's cable and coupling."""
     slac_retries: int = 1
     """C_sequ_retry: how often a vehicle is given another try over state F. The standard has 2."""
     hlc_pilot: Literal["nominal", "five-percent"] = "nominal"
@@ -209,6 +211,8 @@ def check(config: Config, path: Path) -> None:
     for evse in config.evse:
         if not 6 <= evse.max_current_a <= 80:
             raise ConfigError(f"{path}: evse {evse.id}: max_current_a must be 6 to 80 (IEC 61851-1 table A.8)")
+        if not -40 <= evse.attenuation_offset_db <= 40:
+            raise ConfigError(f"{path}: evse {evse.id}: attenuation_offset_db must be -40 to 40")
 
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]\]?")

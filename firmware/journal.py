@@ -2,7 +2,8 @@
 
 Each method is one transaction, durable when it returns: one fsync. Calls are worked off in the order they were made;
 the operator side's window over the waiting messages relies on it. A database that cannot be read is set aside under
-another name, reported in `set_aside`, and a new one begun: charging goes on.
+another name, reported in `set_aside`, and a new one begun: charging goes on. What names drivers lies sealed under a key
+of the station's (firmware/journal_seal.py).
 """
 
 import asyncio
@@ -11,11 +12,12 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from firmware.journal_seal import Adopted, Sealer, Unreadable, adopt, message_at, set_at, transaction_at
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import IdToken, JournalError, KeptReading, QueuedMessage, TransactionState
 
@@ -39,40 +41,48 @@ def _version_1(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE station (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
 
 
+def _version_2(db: sqlite3.Connection) -> None:
+    """Values sealed under a key that is lost; kept for whoever finds the key again."""
+    db.execute("CREATE TABLE set_aside (source TEXT, name TEXT, value BLOB, at TEXT)")
+
+
 # E04.FR.08: of the events between Started and Ended every second one.
 _THIN = """
 DELETE FROM message WHERE ord IN (
     SELECT ord FROM (
         SELECT ord, row_number() OVER (PARTITION BY transaction_id ORDER BY ord) AS number
         FROM message
-        WHERE ord > ? AND action = 'TransactionEvent' AND json_extract(payload, '$.eventType') = 'Updated'
+        WHERE ord > ? AND action = 'TransactionEvent' AND json_extract(opened(payload), '$.eventType') = 'Updated'
     ) WHERE number % 2 = 1
 )
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_version_1,)
+MIGRATIONS: tuple[Migration, ...] = (_version_1, _version_2)
 """Step n brings a database of version n to n + 1. Only ever append."""
 
 
 class SqliteJournal:
     """Implements `ocpp_client.ports.Journal`. Open with `SqliteJournal.open`."""
 
-    def __init__(self, db: sqlite3.Connection, worker: ThreadPoolExecutor, set_aside: Path | None) -> None:
-        self._db = db
+    def __init__(self, opened: "_Opened", worker: ThreadPoolExecutor, sealer: Sealer) -> None:
+        self._db = opened.db
         self._worker = worker
-        self.set_aside = set_aside
+        self._sealer = sealer
+        self.set_aside = opened.set_aside
         """Where an unreadable database went when this one was opened, or None."""
+        self.adopted = opened.adopted
 
     @classmethod
-    async def open(cls, path: Path) -> "SqliteJournal":
-        """Raises JournalError when not even a new database can be made."""
-        worker = ThreadPoolExecutor(1, "journal")
+    async def open(cls, path: Path, key: bytes | None = None) -> "SqliteJournal":
+        """With the station's key, or None while it is out of reach. Raises JournalError when not even a new database
+        can be made."""
+        worker, sealer = ThreadPoolExecutor(1, "journal"), Sealer(key)
         try:
-            db, set_aside = await asyncio.get_running_loop().run_in_executor(worker, _open_or_begin_anew, path)
+            opened = await asyncio.get_running_loop().run_in_executor(worker, _open_or_begin_anew, path, sealer)
         except JournalError:
             worker.shutdown(wait=False)
             raise
-        return cls(db, worker, set_aside)
+        return cls(opened, worker, sealer)
 
     async def close(self) -> None:
         """What was asked for before is done first."""
@@ -90,31 +100,43 @@ class SqliteJournal:
         def work() -> int:
             cursor = self._db.execute(
                 "INSERT INTO message (action, payload, transaction_id) VALUES (?, ?, ?)",
-                (action, payload_json, transaction_id),
+                (action, self._sealer.seal(payload_json, message_at(action)), transaction_id),
             )
             if ended:
                 self._db.execute("DELETE FROM tx WHERE transaction_id = ?", (transaction_id,))
-            elif state is not None:
+            elif state is not None and transaction_id is not None:
                 self._db.execute(
                     "INSERT INTO tx (transaction_id, state) VALUES (?, ?)"
                     " ON CONFLICT (transaction_id) DO UPDATE SET state = excluded.state",
-                    (transaction_id, state),
+                    (transaction_id, self._sealer.seal(state, transaction_at(transaction_id))),
                 )
             return int(cursor.lastrowid or 0)
 
         return await self._commit(work)
 
     async def note_transaction(self, transaction: TransactionState) -> None:
-        row = (dump_state(transaction), transaction.transaction_id)
+        transaction_id = transaction.transaction_id
+        row = (self._sealer.seal(dump_state(transaction), transaction_at(transaction_id)), transaction_id)
         # UPDATE, not INSERT: a late note must not bring an ended transaction back.
         await self._commit(lambda: self._db.execute("UPDATE tx SET state = ? WHERE transaction_id = ?", row))
 
     async def pending(self, after: int = 0, limit: int = 100) -> Sequence[QueuedMessage]:
         rows = await self._query(
-            "SELECT ord, action, payload, transaction_id, attempts FROM message WHERE ord > ? ORDER BY ord LIMIT ?",
-            (after, limit),
+            "SELECT ord, action, payload, transaction_id, attempts FROM message"
+            " WHERE ord > ? AND (? OR typeof(payload) = 'text') ORDER BY ord LIMIT ?",
+            (after, self._sealer.has_key, limit),
         )
-        return [QueuedMessage(*row) for row in rows]
+        return [message for row in rows if (message := self._message(*row)) is not None]
+
+    def _message(
+        self, order: int, action: str, payload: str | bytes, transaction_id: str | None, attempts: int
+    ) -> QueuedMessage | None:
+        try:
+            text = self._sealer.open(payload, message_at(action))
+        except Unreadable as error:
+            log.error("message %d in the journal cannot be read: %s", order, error)
+            return None
+        return QueuedMessage(order, action, text, transaction_id, attempts)
 
     async def pending_count(self, transaction_id: str | None = None, *, of_transactions: bool = False) -> int:
         where = "transaction_id IS NOT NULL" if of_transactions else "TRUE"
@@ -138,20 +160,27 @@ class SqliteJournal:
         states = []
         for transaction_id, text in await self._query("SELECT transaction_id, state FROM tx ORDER BY ord", ()):
             try:
-                states.append(load_state(text))
-            except (ValueError, KeyError, TypeError) as error:
+                states.append(load_state(self._sealer.open(text, transaction_at(transaction_id))))
+            except (ValueError, KeyError, TypeError, Unreadable) as error:
                 log.error("transaction %s in the journal cannot be read: %s", transaction_id, error)
         return states
 
     async def get(self, key: str) -> str | None:
         rows = await self._query("SELECT value FROM station WHERE key = ?", (key,))
-        return str(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        try:
+            return self._sealer.open(rows[0][0], set_at(key))
+        except Unreadable as error:
+            log.error("%s", error)
+            return None
 
     async def put(self, key: str, value: str | None) -> None:
         if value is None:
             await self._commit(lambda: self._db.execute("DELETE FROM station WHERE key = ?", (key,)))
         else:
-            await self._commit(lambda: self._db.execute("INSERT OR REPLACE INTO station VALUES (?, ?)", (key, value)))
+            row = (key, self._sealer.seal_set(key, value))
+            await self._commit(lambda: self._db.execute("INSERT OR REPLACE INTO station VALUES (?, ?)", row))
 
     # --- The worker ---
 
@@ -174,9 +203,16 @@ class SqliteJournal:
             raise JournalError(f"{type(error).__name__}: {error}") from error
 
 
-def _open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    db: sqlite3.Connection
+    adopted: Adopted
+    set_aside: Path | None = None
+
+
+def _open_or_begin_anew(path: Path, sealer: Sealer) -> _Opened:
     try:
-        return _open(path), None
+        return _Opened(*_open(path, sealer))
     except sqlite3.DatabaseError as error:
         if not path.exists() or (isinstance(error, sqlite3.OperationalError) and "locked" in str(error)):
             raise JournalError(f"{path}: {error}") from error
@@ -184,12 +220,12 @@ def _open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     aside = _set_aside(path)
     log.error("the journal %s cannot be read (%s): set aside as %s", path.name, reason, aside.name)
     try:
-        return _open(path), aside
+        return _Opened(*_open(path, sealer), aside)
     except sqlite3.Error as error:
         raise JournalError(f"{path}: {error}") from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, sealer: Sealer) -> tuple[sqlite3.Connection, Adopted]:
     # One thread at a time uses it, the worker's; it is opened and closed there too.
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
@@ -198,10 +234,32 @@ def _open(path: Path) -> sqlite3.Connection:
         if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("quick_check found damage")
         _migrate(db)
+        db.create_function("opened", 1, _opener(sealer), deterministic=True)
+        return db, _adopted(db, sealer)
     except sqlite3.Error:
         db.close()
         raise
-    return db
+
+
+def _adopted(db: sqlite3.Connection, sealer: Sealer) -> Adopted:
+    """A disk without room for it is no reason to lose what is there: it is read as it lies."""
+    try:
+        return adopt(db, sealer)
+    except sqlite3.OperationalError as error:
+        log.error("what the journal holds is not brought under the station's key: %s", error)
+        return Adopted()
+
+
+def _opener(sealer: Sealer) -> Callable[[str | bytes], str | None]:
+    """For statements that look into TransactionEvents."""
+
+    def opened(payload: str | bytes) -> str | None:
+        try:
+            return sealer.open(payload, message_at("TransactionEvent"))
+        except Unreadable:
+            return None
+
+    return opened
 
 
 def _migrate(db: sqlite3.Connection) -> None:

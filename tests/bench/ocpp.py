@@ -3,6 +3,7 @@
 event_us              CPU of building, checking, framing one TransactionEvent of nine values and taking its answer
 library_call_us       CPU of `ocpp.v201.ChargePoint.call` for the same event, over a connection that answers at once
 journal_ms_p50        insert and delete of one event in the journal, each durable
+journal_sealed_ms_p50 the same under the station's key, in turn with the other
 drain_10000_s         from start to the last of 10,000 waiting events delivered over a WebSocket on loopback
 rss_mb                resident memory of a connected station
 boot_notification_s   from exec of a station to its BootNotification at the CSMS
@@ -122,16 +123,22 @@ async def library_call_us(rounds: int = 300) -> float:
     return took / rounds * 1e6
 
 
-async def journal_ms_p50(directory: Path, rounds: int = 400) -> float:
-    journal = await SqliteJournal.open(directory / "insert.db")
+async def journal_ms_p50(directory: Path, rounds: int = 400) -> tuple[float, float]:
+    """Without and with a key."""
+    journals = [
+        await SqliteJournal.open(directory / "insert.db"),
+        await SqliteJournal.open(directory / "sealed.db", bytes(32)),
+    ]
     text = encode_request("TransactionEvent", event(transactions()))
-    times = []
+    times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        begun = time.perf_counter()
-        await journal.delivered(await journal.append("TransactionEvent", text, None))
-        times.append((time.perf_counter() - begun) * 1e3)
-    await journal.close()
-    return statistics.median(times)
+        for journal, took in zip(journals, times, strict=True):
+            begun = time.perf_counter()
+            await journal.delivered(await journal.append("TransactionEvent", text, None))
+            took.append((time.perf_counter() - begun) * 1e3)
+    for journal in journals:
+        await journal.close()
+    return statistics.median(times[0]), statistics.median(times[1])
 
 
 class QuickCsms:
@@ -229,10 +236,12 @@ async def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         boot_s, rss_mb = await boot_and_memory(directory)
+        journal_ms, journal_sealed_ms = await journal_ms_p50(directory)
         figures = {
             "event_us": event_us(),
             "library_call_us": await library_call_us(),
-            "journal_ms_p50": await journal_ms_p50(directory),
+            "journal_ms_p50": journal_ms,
+            "journal_sealed_ms_p50": journal_sealed_ms,
             "drain_10000_s": await drain_10000_s(directory),
             "rss_mb": rss_mb,
             "boot_notification_s": boot_s,

@@ -70,7 +70,7 @@ def test_another_boards_secret(bench) -> None:
     bench.swtpm.start()
     assert reason(bench.tpm.unseal, sealed) is KeyFault.NO_SUCH_KEY
     bench.tpm.ensure_srk()
-    assert reason(bench.tpm.unseal, sealed) is KeyFault.PROTOCOL
+    assert reason(bench.tpm.unseal, sealed) is KeyFault.FOREIGN_SECRET
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x00\x00\x00\x05ab", b"\xff" * 40])
@@ -187,7 +187,7 @@ def test_enrolment(bench) -> None:
     blob, secret = make_credential(public, b"proof of enrolment", bytes.fromhex(key.describe().name))
     assert bench.tpm.activate(key.handle, blob.marshal(), secret.marshal()) == b"proof of enrolment"
     other = bench.keys.create(Curve.P256)
-    assert reason(bench.tpm.activate, other.handle, blob.marshal(), secret.marshal()) is KeyFault.PROTOCOL
+    assert reason(bench.tpm.activate, other.handle, blob.marshal(), secret.marshal()) is KeyFault.FOREIGN_SECRET
 
 
 def test_endorsement_is_the_chips_own(bench) -> None:

@@ -106,6 +106,9 @@ def test_both_certificates_are_rotated_under_a_running_station(site: Certificate
     assert [line for line in site.read("csms") if line["fault"]] == []
     commands = [line["command"] for line in site.read("tpm")]
     assert not {"Import", "LoadExternal"} & set(commands)
+    token = next(line["payload"]["idToken"]["idToken"] for line in site.calls("Authorize"))
+    kept = [file for file in (site.directory / "state").rglob("journal.sqlite*") if token.encode() in file.read_bytes()]
+    assert kept == [], "who charged is sealed"
 
 
 def test_ocsp_responses_come_by_the_csms_and_a_new_chain_gets_its_own(site: CertificateSite) -> None:

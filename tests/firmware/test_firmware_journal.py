@@ -9,6 +9,7 @@ import pytest
 
 from firmware import journal as journal_module
 from firmware.journal import SqliteJournal, dump_state, load_state
+from firmware.journal_seal import Sealer
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import IdToken, JournalError, KeptReading, TransactionState
 
@@ -208,14 +209,14 @@ async def test_an_older_schema_is_brought_up_and_keeps_its_content(path: Path, m
     await journal.append("NotifyEvent", "{}", None)
     await journal.close()
 
-    def version_2(db: sqlite3.Connection) -> None:
+    def next_version(db: sqlite3.Connection) -> None:
         db.execute("ALTER TABLE message ADD COLUMN extra TEXT DEFAULT 'new'")
 
-    monkeypatch.setattr(journal_module, "MIGRATIONS", (*journal_module.MIGRATIONS, version_2))
+    monkeypatch.setattr(journal_module, "MIGRATIONS", (*journal_module.MIGRATIONS, next_version))
     journal = await SqliteJournal.open(path)
     assert journal.set_aside is None
     assert await journal._query("SELECT extra FROM message", ()) == [("new",)]
-    assert await journal._query("PRAGMA user_version", ()) == [(2,)]
+    assert await journal._query("PRAGMA user_version", ()) == [(len(journal_module.MIGRATIONS),)]
     await journal.close()
 
 
@@ -228,9 +229,9 @@ async def test_a_migration_that_fails_leaves_the_old_schema(path: Path, monkeypa
 
     monkeypatch.setattr(journal_module, "MIGRATIONS", (*journal_module.MIGRATIONS, broken))
     with pytest.raises(sqlite3.OperationalError):
-        journal_module._open(path)
+        journal_module._open(path, Sealer(None))
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(journal_module.MIGRATIONS) - 1,)
         assert "half" not in {row[1] for row in db.execute("PRAGMA table_info(message)")}
     db.close()
 

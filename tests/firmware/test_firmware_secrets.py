@@ -2,14 +2,16 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from certs.errors import KeyUnavailable
 from certs.tpm import Tpm
 from firmware.journal import SqliteJournal
-from firmware.secrets import PASSWORD, SealedSecrets
+from firmware.secrets import PASSWORD, SealedSecrets, told_lost
 from ocpp_client.config import OcppConfig
 from ocpp_client.ports import SecretStoreError
 from ocpp_client.station import OcppStation
@@ -47,8 +49,8 @@ async def test_what_is_put_is_there_after_a_restart(tmp_path: Path, tpm: Tpm) ->
     assert all(FIRST.encode() not in file.read_bytes() for file in directory.iterdir())
 
 
-async def test_another_boards_tpm_does_not_open_it(tmp_path: Path, tpm: Tpm) -> None:
-    await SealedSecrets(tmp_path / "vault", tpm).put(PASSWORD, FIRST)
+@contextmanager
+def another_tpm() -> Iterator[Tpm]:
     with (
         tempfile.TemporaryDirectory(prefix="evsed-tpm-") as name,
         Swtpm(Path(name)) as swtpm,
@@ -56,9 +58,75 @@ async def test_another_boards_tpm_does_not_open_it(tmp_path: Path, tpm: Tpm) -> 
     ):
         other = Tpm(proxy.tcti)
         other.ensure_srk()
-        with pytest.raises(SecretStoreError):
-            await SealedSecrets(tmp_path / "vault", other).get(PASSWORD)
+        yield other
         other.close()
+
+
+async def test_another_boards_tpm_does_not_open_it(tmp_path: Path, tpm: Tpm) -> None:
+    """What it cannot open it sets aside; the board it came from opens it still."""
+    await SealedSecrets(tmp_path / "vault", tpm).put(PASSWORD, FIRST)
+    with another_tpm() as other:
+        secrets = SealedSecrets(tmp_path / "vault", other)
+        assert await secrets.get(PASSWORD) is None
+        assert secrets.set_aside is not None
+        await secrets.put(PASSWORD, SECOND)
+        assert await SealedSecrets(tmp_path / "vault", other).get(PASSWORD) == SECOND
+    assert await SealedSecrets(secrets.set_aside, tpm).get(PASSWORD) == FIRST
+
+
+# --- the journal's key ---
+
+
+async def kept(directory: Path, tpm: Tpm) -> tuple[list[str], str]:
+    """A start: what the journal has, and what the operator is told; then one message more."""
+    secrets = SealedSecrets(directory / "vault", tpm)
+    journal = await SqliteJournal.open(directory / "journal.sqlite", await secrets.journal_key())
+    waiting = [message.payload_json for message in await journal.pending()]
+    await journal.append("NotifyEvent", f"message {len(waiting)}", None)
+    told = told_lost(secrets, journal)
+    await journal.close()
+    return waiting, told
+
+
+async def test_the_journals_key_is_the_same_after_a_power_cut_of_the_tpm(tmp_path: Path, tpm: Tpm) -> None:
+    assert await kept(tmp_path, tpm) == ([], "")
+    key = await SealedSecrets(tmp_path / "vault", tpm).journal_key()
+    assert len(key) == 32
+    tpm.close()
+    assert await kept(tmp_path, tpm) == (["message 0"], "")
+    assert (found(tmp_path, key), found(tmp_path, b"message 0")) == ([], [])
+
+
+async def test_a_tpm_that_was_wiped_loses_the_past_and_nothing_else(tmp_path: Path, tpm: Tpm) -> None:
+    await kept(tmp_path, tpm)
+    await kept(tmp_path, tpm)
+    with another_tpm() as other:
+        waiting, told = await kept(tmp_path, other)
+        assert waiting == []
+        assert told.startswith("secrets of another TPM: vault.unreadable-")
+        assert told.endswith("; 2 journal entries under a lost key")
+        assert await kept(tmp_path, other) == (["message 0"], ""), "told once, and it goes on"
+
+
+async def test_a_tpm_that_is_out_of_reach_loses_nothing(tmp_path: Path, tpm: Tpm) -> None:
+    await kept(tmp_path, tpm)
+    away = SealedSecrets(tmp_path / "vault", Tpm("swtpm:path=/nowhere"))
+    with pytest.raises(KeyUnavailable, match="does not answer"):
+        await away.journal_key()
+    assert away.set_aside is None
+    assert await kept(tmp_path, tpm) == (["message 0"], "")
+
+
+async def test_a_sealed_key_cut_short_is_set_aside(tmp_path: Path, tpm: Tpm) -> None:
+    await kept(tmp_path, tpm)
+    sealed = tmp_path / "vault" / "kek.sealed"
+    sealed.write_bytes(sealed.read_bytes()[:20])
+    assert "secrets of another TPM" in (await kept(tmp_path, tpm))[1]
+
+
+async def test_a_journal_that_is_damaged_is_told_too(tmp_path: Path, tpm: Tpm) -> None:
+    (tmp_path / "journal.sqlite").write_bytes(b"no database" * 100)
+    assert (await kept(tmp_path, tpm))[1].startswith("damaged journal: journal.sqlite.unreadable-")
 
 
 async def test_a_tpm_that_does_not_answer_is_said(tmp_path: Path) -> None:
@@ -85,9 +153,9 @@ async def run_station(directory: Path, csms: Csms, secrets: Any, boots: int) -> 
     return station, journal
 
 
-def holders(directory: Path) -> list[Path]:
-    """The files in which the second password can be read."""
-    return [file for file in directory.rglob("*") if file.is_file() and SECOND.encode() in file.read_bytes()]
+def found(directory: Path, octets: bytes) -> list[Path]:
+    """The files in which they can be read."""
+    return [file for file in directory.rglob("*") if file.is_file() and octets in file.read_bytes()]
 
 
 async def test_a_password_from_the_csms_is_sealed_and_used(tmp_path: Path, tpm: Tpm) -> None:
@@ -104,7 +172,7 @@ async def test_a_password_from_the_csms_is_sealed_and_used(tmp_path: Path, tpm: 
         await journal.close()
         assert await secrets.get(PASSWORD) == SECOND
 
-        assert holders(tmp_path) == []
+        assert found(tmp_path, SECOND.encode()) == []
         station, journal = await run_station(tmp_path, csms, SealedSecrets(tmp_path / "vault", tpm), 2)
         await station.stop()
         await journal.close()
