@@ -16,6 +16,7 @@ from hal import ports as hal
 from hal.plc.link import GreenPhyLink
 from hal.quantities import EvseId
 from ocpp_client import ports as ocpp
+from secc.schedules import ProfilePeriod, ScheduleSelected
 from tests.firmware.control_bench import bench, certificate, charges, connected
 
 
@@ -114,6 +115,16 @@ async def test_events_by_time_evse_and_source() -> None:
         assert len((await line.result("Events.List", limit=2))["events"]) == 2
         later = datetime.fromtimestamp(time.time() + 60, UTC).isoformat()
         assert (await line.result("Events.List", since=later))["events"] == []
+
+
+async def test_an_event_may_hold_a_list_of_things() -> None:
+    async with bench() as made, connected(made.path) as line:
+        made.hears(ScheduleSelected(1, (ProfilePeriod(0.0, 11000.0, 3), ProfilePeriod(60.0, 0.0))))
+        (event,) = (await line.result("Events.List"))["events"]
+        assert event["data"] == {
+            "tuple_id": 1,
+            "profile": [{"start_s": 0.0, "power_w": 11000.0, "phases": 3}, {"start_s": 60.0, "power_w": 0.0}],
+        }
 
 
 async def test_faults_stand_and_stay_in_the_history() -> None:
