@@ -47,12 +47,14 @@ from firmware.limits import Limits
 from firmware.log_file import LogFile
 from firmware.operator_side import OperatorSide, kept_pause
 from firmware.overrides import add_arguments, overridden
+from firmware.screen import Screen
 from firmware.secrets import SealedSecrets, told_lost
 from firmware.session import Session
 from firmware.site import Site
 from firmware.supervisor import supervise
 from firmware.vehicle_side import ContractCertificates, SeccSide
 from firmware.visits import Visits
+from hal.console_display import ConsoleDisplay
 from hal.drivers import DriverError
 from hal.leds import Leds
 from hal.plc.link import GreenPhyLink
@@ -101,7 +103,8 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         site = Site(evses, config.evse, config.station.site_limit_a, time.monotonic)
         stack.callback(site.close)
         watchers.append(site)
-        dispatcher = Dispatcher(evses, stop.set, site)
+        screen = _screen(config, stack)
+        dispatcher = Dispatcher(evses, stop.set, site, screen.take)
         csms = stack.enter_context(LoopThread("csms"))
         secrets = SealedSecrets(credentials.directory / "vault", credentials.tpm)
         key = await _journal_key(config, secrets)
@@ -135,7 +138,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             csms.call(partial(tell_tpm, station, credentials.absence))
         if lost := told_lost(secrets, journal):
             csms.call(partial(station.security_event, "StoredDataLost", lost))
-        await _start_control(config, credentials, evses, history, Csms(csms, station, journal), stack)
+        await _start_control(config, credentials, evses, history, Csms(csms, station, journal), screen, stack)
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
 
         await stop.wait()
@@ -279,6 +282,7 @@ async def _start_control(
     evses: Mapping[EvseId, Evse],
     history: History,
     csms: Csms,
+    screen: Screen,
     stack: AsyncExitStack,
 ) -> None:
     visits = Visits(lambda number: evses[number].state.maintenance is not None)
@@ -295,8 +299,18 @@ async def _start_control(
         chip=credentials.chip,
         log_levels=LogLevels(),
         audit_path=config.station.state_dir / "audit.jsonl",
+        screen=screen,
     )
     await start_control(station, stack)
+
+
+def _screen(config: Config, stack: AsyncExitStack) -> Screen:
+    settings = config.display
+    if settings is None or settings.device is None:
+        return Screen(None)
+    display = ConsoleDisplay(settings.device, settings.columns, settings.rows)
+    stack.push_async_callback(display.close)
+    return Screen(display)
 
 
 def _session(config: Config, settings: EvseSettings) -> Session:
@@ -348,6 +362,7 @@ def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
         max_current_a=first.max_current_a,
         security_profile=csms.security_profile,
         password=csms.password,
+        has_display=config.display is not None,
         heartbeat_s=csms.heartbeat_s,
         sampled_interval_s=csms.sampled_interval_s,
         retry_back_off_min_s=csms.retry_back_off_s,

@@ -93,6 +93,16 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Display:
+    """Where drivers are shown the operator's messages, tariff and cost; without it the CSMS is told there is none."""
+
+    device: Path | None = None
+    """A character console, as in /dev/tty1; without it only `evse status` shows the messages."""
+    columns: int = 40
+    rows: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class Meter:
     """A Modbus meter in place of the board's own; by `host` over TCP, else on the serial line `device`."""
 
@@ -174,6 +184,7 @@ class Config:
     tpm: Tpm = field(default_factory=Tpm)
     log: Log = field(default_factory=Log)
     control: Control = field(default_factory=Control)
+    display: Display | None = None
     certificates: Certificates = field(default_factory=Certificates)
 
 
@@ -208,6 +219,8 @@ def check(config: Config, path: Path) -> None:
         raise ConfigError(f"{path}: security profile {config.csms.security_profile} needs a wss:// url")
     if config.csms.security_profile < 3 and not (config.csms.password or config.csms.password_sealed):
         raise ConfigError(f"{path}: security profile {config.csms.security_profile} needs csms.password")
+    if config.display is not None and not (8 <= config.display.columns <= 512 and 1 <= config.display.rows <= 128):
+        raise ConfigError(f"{path}: display: columns must be 8 to 512 and rows 1 to 128")
     for evse in config.evse:
         if not 6 <= evse.max_current_a <= 80:
             raise ConfigError(f"{path}: evse {evse.id}: max_current_a must be 6 to 80 (IEC 61851-1 table A.8)")

@@ -11,6 +11,7 @@ from ocpp_client.ports import (
     CsmsFact,
     CsmsLimit,
     CsmsOnline,
+    DisplayChanged,
     EventSent,
     RemoteStart,
     ResetRequested,
@@ -25,8 +26,15 @@ STATION = EvseId(0)
 class Dispatcher:
     """Call `take` on the main loop."""
 
-    def __init__(self, evses: Mapping[EvseId, Evse], on_reset: Callable[[], None], site: Site) -> None:
+    def __init__(
+        self,
+        evses: Mapping[EvseId, Evse],
+        on_reset: Callable[[], None],
+        site: Site,
+        on_display: Callable[[DisplayChanged], None] = lambda _shown: None,
+    ) -> None:
         self._evses = evses
+        self._on_display = on_display
         self._on_reset = on_reset
         self._site = site
 
@@ -38,6 +46,8 @@ class Dispatcher:
                 self._to_transaction(fact, transaction_id)
             case CsmsLimit(evse_id=evse_id, limit_a=limit_a) if evse_id == STATION:
                 self._site.limit("csms", limit_a)
+            case DisplayChanged():
+                self._on_display(fact)
             case RemoteStart(evse_id=None):
                 self._to_a_free_one(fact)
             case ResetRequested(evse_id=None):

@@ -6,12 +6,12 @@ through the `report` callback given to the driver, in order and without loss. `c
 contactor open.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Protocol
 
-from hal.quantities import MeterReading
+from hal.quantities import EvseId, MeterReading
 
 
 class HalError(Exception):
@@ -370,6 +370,26 @@ class TokenReader(Protocol):
 
         Meanwhile it reports VENDOR_WARNING, which stops no charge.
         """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayMessage:
+    """A text for drivers, at most 512 characters. `language` is a tag of RFC 5646, empty where it is not known."""
+
+    text: str
+    language: str = ""
+    evse: EvseId | None = None
+    """Whom it concerns; None for everybody."""
+
+
+class Display(Protocol):
+    """The station's display. Neither method blocks or raises: a display that is broken stops nobody from charging."""
+
+    def show(self, messages: Sequence[DisplayMessage]) -> None:
+        """From now on these, one after the other in turns; none for an idle screen. May be repeated freely."""
         ...
 
     async def close(self) -> None: ...

@@ -5,11 +5,12 @@ The same table as `ocpp_client/variables.py`; what counts entries is asked of th
 
 from collections.abc import Callable, Iterator
 
-from ocpp_client import local_list
+from ocpp_client import local_list, messages
 from ocpp_client.device_model import DataType, Mutability, Variable
 
 _RW = Mutability.READ_WRITE
-_INTEGER, _BOOLEAN = DataType.INTEGER, DataType.BOOLEAN
+_INTEGER, _BOOLEAN, _STRING = DataType.INTEGER, DataType.BOOLEAN, DataType.STRING
+_MEMBERS = DataType.MEMBER_LIST
 
 Count = Callable[[], int]
 
@@ -33,3 +34,32 @@ def reservation_variables() -> Iterator[Variable]:
     yield Variable(name, "Available", _BOOLEAN, "true")
     yield Variable(name, "Enabled", _BOOLEAN, "true", None, _RW)
     yield Variable(name, "NonEvseSpecific", _BOOLEAN, "true", None, _RW)
+
+
+def display_variables(held: Count, *, available: bool) -> Iterator[Variable]:
+    name = "DisplayMessageCtrlr"
+
+    def members(variable: str, values: tuple[str, ...]) -> Variable:
+        return Variable(name, variable, _MEMBERS, ",".join(values), choices=values, constant=True)
+
+    yield Variable(name, "Available", _BOOLEAN, str(available).lower())
+    yield Variable(name, "Enabled", _BOOLEAN, str(available).lower())
+    yield Variable(name, "DisplayMessages", _INTEGER, highest=messages.MAX_MESSAGES, computed=lambda: str(held()))
+    yield members("SupportedFormats", messages.FORMATS)
+    yield members("SupportedPriorities", tuple(priority.name for priority in messages.Priority))
+    yield members("SupportedStates", messages.STATES)
+
+
+def tariff_variables(*, available: bool) -> Iterator[Variable]:
+    name = "TariffCostCtrlr"
+    for instance in ("Tariff", "Cost"):
+        yield Variable(name, "Available", _BOOLEAN, str(available).lower(), instance)
+        yield Variable(name, "Enabled", _BOOLEAN, "true", instance, _RW)
+    yield Variable(name, "TariffFallbackMessage", _STRING, "", None, _RW, highest=255)
+    yield Variable(name, "TotalCostFallbackMessage", _STRING, "", None, _RW, highest=255)
+    yield Variable(name, "Currency", _STRING, "EUR", None, _RW, check=_currency_refusal)
+
+
+def _currency_refusal(value: str) -> str | None:
+    fits = len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()
+    return None if fits else "a currency has three letters (ISO 4217)"

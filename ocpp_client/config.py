@@ -38,6 +38,8 @@ class OcppConfig:
     """BasicAuth password of security profiles 1 and 2."""
     boot_reason: str = "PowerUp"
     """OCPP BootReasonEnumType."""
+    has_display: bool = True
+    """Whether drivers can be shown messages, tariff and cost."""
     heartbeat_s: float = 300.0
     sampled_interval_s: float = 60.0
     """SampledDataTxUpdatedInterval."""

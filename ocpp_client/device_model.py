@@ -126,9 +126,9 @@ class DeviceModel:
         self._stored.pop(key, None)
         return None
 
-    def on_change(self, component: str, name: str, listener: Callable[[str], None]) -> None:
+    def on_change(self, component: str, name: str, listener: Callable[[str], None], instance: str = "") -> None:
         """Called with the new value by `tell_changes` after a CSMS set the variable."""
-        self._listeners[(component.lower(), None, None, name.lower(), "")] = listener
+        self._listeners[(component.lower(), None, None, name.lower(), instance.lower())] = listener
 
     def _read(self, key: Key) -> str:
         computed = self._variables[key].computed

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from hal.ports import DisplayMessage
 from hal.quantities import EvseId, MeterReading
 
 
@@ -520,6 +521,13 @@ class ReservationsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DisplayChanged:
+    """What the station's display cycles from now on; empty for nothing."""
+
+    messages: tuple[DisplayMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UnlockRequested:
     """Answer with `OcppStation.unlock_result`; without an answer in time the CSMS hears UnlockFailed."""
 
@@ -553,6 +561,7 @@ CsmsFact = (
     | ResetRequested
     | UnlockRequested
     | ReservationsChanged
+    | DisplayChanged
     | AvailabilityChanged
     | EventSent
 )

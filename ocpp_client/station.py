@@ -21,7 +21,7 @@ from ocpp_client.actions import Handlers
 from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.authorization_actions import AuthorizationActions
 from ocpp_client.availability import Availability
-from ocpp_client.block_variables import local_list_variables, reservation_variables
+from ocpp_client.blocks import Blocks, BlockState, Surroundings
 from ocpp_client.certificate_actions import CertificateActions
 from ocpp_client.certificate_desk import CertificateDesk
 from ocpp_client.charging_actions import ChargingActions
@@ -36,7 +36,6 @@ from ocpp_client.firmware_desk import FirmwareDesk
 from ocpp_client.firmware_update import FirmwareStatus, UpdateRules
 from ocpp_client.invalid_id import InvalidIds
 from ocpp_client.link import BackOff, Endpoint, Moved
-from ocpp_client.local_list_actions import LocalListActions
 from ocpp_client.log_actions import LogActions
 from ocpp_client.metering import ReadingContext
 from ocpp_client.network import Network, NetworkProfile
@@ -72,8 +71,6 @@ from ocpp_client.ports import (
 from ocpp_client.profiles import Profiles
 from ocpp_client.queue import Call, RetryRules
 from ocpp_client.remote_actions import RemoteActions
-from ocpp_client.reservation_desk import ReservationDesk
-from ocpp_client.reservations import Reservations
 from ocpp_client.schedule import Supply
 from ocpp_client.security_events import SecurityEvents
 from ocpp_client.security_log import SecurityLog
@@ -81,7 +78,7 @@ from ocpp_client.status_desk import StatusDesk
 from ocpp_client.transaction_desk import TransactionDesk, sampled_measurands
 from ocpp_client.transactions import Transactions
 from ocpp_client.triggers import Triggers
-from ocpp_client.variables import CONNECTOR_TYPE, station_variables
+from ocpp_client.variables import station_variables
 from ocpp_client.wire import Payload, format_time, text_at
 
 log = logging.getLogger(__name__)
@@ -144,8 +141,8 @@ class OcppStation:
             lambda: self._network.active_slot,
             self._network.priority_refusal,
         )
-        blocks = [*local_list_variables(lambda: len(self._authorizer.list)), *reservation_variables()]
-        self.model = DeviceModel([*core, *blocks])
+        self._block_state = BlockState(config, self._authorizer.list)
+        self.model = DeviceModel([*core, *self._block_state.variables()])
         self._invalid_ids = InvalidIds(self.model, report)
         security_log = SecurityLog(journal)
         self._security = SecurityEvents(
@@ -168,19 +165,19 @@ class OcppStation:
             self.model, self._availability, self._transactions, evse_ids, self.clock, self._report_status, self._put
         )
         self._firmware = self._firmware_desk(updater) if updater is not None else None
-        self._reservations = Reservations(dict.fromkeys(evse_ids, CONNECTOR_TYPE))
-        self._reserving = ReservationDesk(
+        around = Surroundings(
             self.model,
-            self._reservations,
+            journal,
             self._availability,
             self._transactions,
-            evse_ids,
-            self.clock.now,
+            self.clock,
             report,
+            self._send_later,
             self._tell_durably,
             self._put,
             self._status.reserved,
         )
+        self._blocks = Blocks(self._block_state, around)
         self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count, supply)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
         self._certificates: CertificateDesk | None = None
@@ -198,13 +195,7 @@ class OcppStation:
         local = AuthorizationActions(
             self._authorizer, self._authorization_rules, self._cache_changed, self.clock.now, self._send_later
         )
-        tokens = LocalListActions(
-            self._authorizer.list,
-            lambda: self.model.flag("LocalAuthListCtrlr", "Enabled"),
-            lambda text: self._journal.put("local_list", text),
-        )
-        table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **tokens.handlers()}
-        table |= self._reserving.handlers()
+        table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **self._blocks.handlers()}
         network = NetworkActions(self._network, certificates, self._network_changed)
         table |= {**local.handlers(), **self._logs.handlers(), **network.handlers()}
         if self._firmware is not None:
@@ -268,12 +259,12 @@ class OcppStation:
         self._status.start(self._dialogue)
         if self._firmware is not None:
             self._firmware.start()
-        self._reserving.start()
+        self._blocks.start()
 
     async def stop(self) -> None:
         """Close the link. Transactions stay open in the journal: a station that stops has its power cut."""
         self._desk.stop()
-        self._reserving.stop()
+        self._blocks.stop()
         if self._certificates is not None:
             self._certificates.stop()
         await self._logs.stop()
@@ -288,9 +279,8 @@ class OcppStation:
             "profiles": self._profiles.restore,
             "availability": self._availability.restore,
             "auth_cache": self._authorizer.cache.restore,
-            "local_list": self._authorizer.list.restore,
-            "reservations": self._reservations.restore,
             "boot_reason": self._take_boot_reason,
+            **self._block_state.takers(),
         }
         if self._firmware is not None:
             takers[FIRMWARE_UPDATE] = self._firmware.restore
@@ -346,7 +336,7 @@ class OcppStation:
         """Ask the CSMS (C01, C07), or the cache and the offline rules when it gives no answer (C10-C15)."""
         known = self._authorizer.before_asking(token, self.clock.now(), self._authorization_rules())
         if known is not None:
-            return known
+            return self._told(token, known, self._authorizer.list.find(token, self.clock.now()))
         if self.model.flag("AuthCtrlr", "DisableRemoteAuthorization") and token.kind != "eMAID":
             return self._authorizer.unanswered(token, self.clock.now(), self._authorization_rules())
         payload: Payload = {"idToken": {"idToken": token.id_token, "type": token.kind}}
@@ -360,6 +350,12 @@ class OcppStation:
             return self._authorizer.unanswered(token, now, rules)
         answer = self._authorizer.answered(token, response, now, rules)
         self._cache_changed()
+        return self._told(token, answer, response.get("idTokenInfo"))
+
+    def _told(self, token: IdToken, answer: AuthorizeAnswer, info: object) -> AuthorizeAnswer:
+        """Tell the driver what comes with an accepted token."""
+        if answer.status is AuthorizationStatus.ACCEPTED:
+            self._blocks.authorized(token, info)
         return answer
 
     async def ev_certificate(self, schema: str, action: str, exi_request: bytes) -> bytes | None:
@@ -419,7 +415,7 @@ class OcppStation:
         transaction_id = await self._desk.started(
             evse_id, id_token, trigger, charging_state, meter, v2g_session_id, remote_start_id
         )
-        self._reserving.evses_changed()
+        self._blocks.transaction_changed(evse_id, with_token=True)
         return transaction_id
 
     async def transaction_updated(
@@ -434,8 +430,7 @@ class OcppStation:
     ) -> None:
         """Updated: something happened. `charging_state` None leaves it as it was."""
         await self._desk.updated(evse_id, trigger, charging_state, meter, id_token, remote_start_id, context)
-        if id_token is not None:
-            self._reserving.evses_changed()
+        self._blocks.transaction_changed(evse_id, with_token=id_token is not None)
 
     async def transaction_ended(
         self,
@@ -446,17 +441,19 @@ class OcppStation:
         id_token: IdToken | None = None,
     ) -> None:
         """Ended; without `meter` the latest reading stands."""
+        state = self._transactions.on(evse_id)
         await self._desk.ended(evse_id, trigger, stopped_reason, meter, id_token)
         self._invalid_ids.transaction_ended(evse_id)
         self._status.transaction_ended()
         if self._firmware is not None:
             self._firmware.transaction_ended()
-        self._reserving.evses_changed()
+        if state is not None:
+            self._blocks.transaction_ended(state.transaction_id, offline=not self.online)
 
     def reservation_used(self, evse_id: EvseId, reservation_id: int) -> None:
         """Its holder was authorised at this EVSE: the transaction's next event names it (H03)."""
         self._desk.name_reservation(evse_id, reservation_id)
-        self._reserving.used(reservation_id)
+        self._blocks.reservations.used(reservation_id)
 
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
         """A reading, as often as the board gives them; written down now and then for the case of a power cut."""
@@ -468,7 +465,7 @@ class OcppStation:
     def connector_status(self, evse_id: EvseId, status: ConnectorStatus) -> None:
         """The connector's own status; what the CSMS hears follows from it and from availability."""
         self._status.connector_status(evse_id, status)
-        self._reserving.evses_changed()
+        self._blocks.evses_changed()
 
     def notify_event(
         self,
@@ -566,6 +563,7 @@ class OcppStation:
         self.report_fact(
             EventSent(transaction_id, sent["eventType"], sent["seqNo"], sent["triggerReason"], sent["offline"])
         )
+        self._blocks.event_answered(transaction_id, response, ended=sent["eventType"] == "Ended")
         status = text_at(response, "idTokenInfo", "status")
         if status is None:
             return
@@ -588,13 +586,13 @@ class OcppStation:
 
     def availability_changed(self, evse_id: int) -> None:
         self._status.availability_changed(evse_id)
-        self._reserving.evses_changed()
+        self._blocks.evses_changed()
 
     def store_availability(self) -> None:
         self._status.store_availability()
 
     def reserved_for_others(self, evse_id: EvseId, token: IdToken, group_id: str | None) -> bool:
-        return self._reserving.refuses(evse_id, token, group_id)
+        return self._blocks.reservations.refuses(evse_id, token, group_id)
 
     def keep_profile(self, remote_start_id: int, profile: Payload) -> None:
         self._desk.keep_profile(remote_start_id, profile)

@@ -63,6 +63,7 @@ def render(told: Told, why: Told, chosen: int, histories: Histories, *, wide: in
     evse = told["evses"][chosen]
     lines = [
         *_head(told, wide),
+        *_display(told),
         _evse_line(evse, len(told["evses"]), wide),
         Line(""),
         *_power_path(evse),
@@ -87,6 +88,12 @@ def _head(told: Told, wide: int) -> list[Line]:
     soon = any(info["days_left"] < 30 for info in told["certificates"])
     style = out.YELLOW if soon or not csms["online"] or tpm["locked_out"] else ""
     return [Line(_apart(left, right, wide), out.BOLD), Line(_apart(link, keys, wide), style)]
+
+
+def _display(told: Told) -> list[Line]:
+    """What drivers are shown, where there is anything."""
+    shown = " | ".join(words.display_words(message) for message in told["display"])
+    return [Line(f" display  {shown}")] if shown else []
 
 
 def _apart(left: str, right: str, wide: int) -> str:

@@ -25,11 +25,17 @@ def run(args: argparse.Namespace) -> int:
             ("CSMS", f"{link_words(csms)}, {queue_words(csms)}"),
             ("certificates", certificate_words(told["certificates"])),
             ("TPM", f"{tpm['manufacturer']}, {'locked out' if tpm['locked_out'] else 'good'}"),
+            *(("display", display_words(shown)) for shown in told["display"]),
         ],
     )
     for evse in told["evses"]:
         out.pairs(f"EVSE {evse['evse']}  {evse['evse_id']}  {out.text(evse['connector_status'])}", evse_rows(evse))
     return 0
+
+
+def display_words(shown: Told) -> str:
+    """One of the messages that drivers are shown in turns."""
+    return shown["text"] if shown["evse"] is None else f"EVSE {shown['evse']}: {shown['text']}"
 
 
 def link_words(csms: Told) -> str:

@@ -16,6 +16,7 @@ from firmware.control.rpc import Code, RpcError
 from firmware.control.sources import Certificates, Csms
 from firmware.evse import Evse
 from firmware.history import Event, History
+from firmware.screen import Screen
 from firmware.visits import Visits
 from hal.quantities import EvseId
 
@@ -58,6 +59,7 @@ class Station:
     log_levels: LogLevels
     audit_path: Path
     captures: Captures = field(default_factory=Captures)
+    screen: Screen = field(default_factory=lambda: Screen(None))
 
 
 @dataclass(frozen=True, slots=True)

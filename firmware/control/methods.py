@@ -65,6 +65,7 @@ async def _status(call: Call) -> object:
         "csms": await _csms(call.station),
         "certificates": [info.shown(wall) for info in await call.station.certificates.chains()],
         "tpm": _tpm(call.station.chip),
+        "display": call.station.screen.shown(),
     }
 
 

@@ -784,7 +784,7 @@ async def test_small_answers(bench: Any) -> None:
     assert (await call("GetLocalListVersion", {})) == {"versionNumber": 0}
     assert (await call("DataTransfer", {"vendorId": "x"}))["status"] == "UnknownVendorId"
     with pytest.raises(CallRefused, match="NotSupported"):
-        await call("GetDisplayMessages", {"requestId": 1})
+        await call("UnpublishFirmware", {"checksum": "x"})
     with pytest.raises(CallRefused, match="NotImplemented"):
         await call("Explode", {}, check=False)
 

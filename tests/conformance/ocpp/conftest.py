@@ -22,6 +22,7 @@ from firmware.facts import Fact
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.operator_side import OperatorSide
+from firmware.screen import Screen
 from firmware.session import Session
 from firmware.site import Site as SiteLimit
 from hal import ports as hal
@@ -144,6 +145,7 @@ class Site:
     def __init__(self, csms: Csms, state_dir: Path) -> None:
         self.csms = csms
         self.boards: dict[int, ScriptedBoard] = {}
+        self.screen = Screen(None)
         self.evses: dict[EvseId, Evse] = {}
         self.options: dict[str, Any] = {}
         self.station_options: dict[str, Any] = {}
@@ -182,7 +184,7 @@ class Site:
         numbers = range(1, config.get("evse_count", 1) + 1)
         chosen = [settings.Evse(id=number, evse_id=f"DE*EVS*E{number}", device="/dev/null") for number in numbers]
         self.site = SiteLimit(self.evses, tuple(chosen), 1000.0, time.monotonic)
-        dispatcher = Dispatcher(self.evses, self._reset, self.site)
+        dispatcher = Dispatcher(self.evses, self._reset, self.site, self.screen.take)
         self.station = OcppStation(OcppConfig(**config), self.journal, dispatcher.take, **self.station_options)
         if (certificates := self.station_options.get("certificates")) is not None:
             certificates.use_tls = self.station.use_tls
@@ -320,6 +322,10 @@ class Site:
         await self.operator.drain()
         await self.csms.start()
         await self.until(lambda: self.station.online)
+
+    def told(self) -> list[str]:
+        """What drivers are shown now."""
+        return [str(message["text"]) for message in self.screen.shown()]
 
     async def settle(self, seconds: float = 0.05) -> None:
         """Long enough for what must not come."""

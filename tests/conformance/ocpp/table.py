@@ -18,14 +18,17 @@ CASES = {
     "F": "1-20 23 24 26 27",
     "G": "1-21",
     "H": "1-4 6-10 12-24",
+    "I": "1 2 7",
     "J": "1-4 6-11",
     "K": "38",
     "L": "1-3 5-8 10-16",
     "M": "1 2 7 9 12 13 17-20 22 23 30 31",
     "N": "25-32 34-36 46 62",
+    "O": "1-14 17-20 22 24 26-28 30 32-38",
     "P": "1 3",
 }
-"""Charging-station cases, mandatory and conditional: Core, Advanced Security, Local Authorization List, Reservation."""
+"""Charging-station cases, mandatory and conditional: Core, Advanced Security, Local Authorization List, Reservation,
+Advanced User Interface."""
 
 NOT_APPLICABLE = {
     "TC_B_15": "SummaryInventory is supported",
@@ -43,6 +46,8 @@ NOT_APPLICABLE = {
     "TC_J_08": "the station knows the EVSE of every transaction",
     "TC_J_11": "signed values need a signing meter",
     **dict.fromkeys(("TC_M_09", "TC_M_30", "TC_M_31"), "AdditionalRootCertificateCheck is false"),
+    "TC_O_17": "every priority is supported",
+    "TC_O_18": "every state is supported",
     "TC_K_38": "smart charging is supported",
     "TC_L_12": "an image is downloaded while transactions run",
     "TC_L_13": "an image is downloaded while transactions run",
