@@ -277,7 +277,7 @@ class FirmwareUpdate:
             return self._end(FirmwareStatus.INSTALL_VERIFICATION_FAILED)
         if fault is FirmwareFault.INSTALLATION:
             return self._end(FirmwareStatus.INSTALLATION_FAILED)
-        return [*self._enter(FirmwareStatus.INSTALL_REBOOTING), Activate()]
+        return [*self._enter(FirmwareStatus.INSTALL_REBOOTING), Activate(), AwaitOutcome()]
 
     def outcome(self, outcome: UpdateOutcome) -> Effects:
         """After the restart: the new firmware proved good, or the old one runs again."""

@@ -394,11 +394,11 @@ class FirmwareUpdater(Protocol):
         ...
 
     async def activate(self) -> None:
-        """Restart into what was installed; returns before the restart."""
+        """Restart into what was installed, unless it runs already; returns before the restart."""
         ...
 
     async def outcome(self) -> UpdateOutcome:
-        """After the restart: returns once the new firmware is proven good for ever, or the old one is back."""
+        """Returns after the restart, once the new firmware is proven good for ever, or the old one is back."""
         ...
 
     async def discard(self) -> None:

@@ -100,7 +100,7 @@ def test_the_straight_way() -> None:
         Tell(S.INSTALLING, 1),
         Install(wanted),
     ]
-    assert update.install_ended(None) == [Tell(S.INSTALL_REBOOTING, 1), Activate()]
+    assert update.install_ended(None) == [Tell(S.INSTALL_REBOOTING, 1), Activate(), AwaitOutcome()]
     assert update.outcome(UpdateOutcome.GOOD) == [
         Tell(S.INSTALLED, 1),
         Hold(False),

@@ -42,9 +42,12 @@ class ScriptedSlots:
         return self.fault
 
     async def activate(self) -> None:
+        self.before = self.site.station
         self.site._reset()
 
     async def outcome(self) -> UpdateOutcome:
+        while self.site.station is self.before:
+            await asyncio.sleep(0.01)
         return self.result
 
 
