@@ -35,6 +35,7 @@ from firmware.config import Config, ConfigError, load
 from firmware.config import Evse as EvseSettings
 from firmware.control.log_levels import LogLevels
 from firmware.control.method import Station
+from firmware.control.slots import SlotControl
 from firmware.control.sources import Certificates, Csms, utc_now
 from firmware.control.start import start_control
 from firmware.control.status import evse_status
@@ -49,9 +50,11 @@ from firmware.operator_side import OperatorSide, kept_pause
 from firmware.overrides import add_arguments, overridden
 from firmware.screen import Screen
 from firmware.secrets import SealedSecrets, told_lost
+from firmware.service import ServiceManager, Watch
 from firmware.session import Session
 from firmware.site import Site
 from firmware.supervisor import supervise
+from firmware.update.start import make_update
 from firmware.vehicle_side import ContractCertificates, SeccSide
 from firmware.visits import Visits
 from hal.console_display import ConsoleDisplay
@@ -60,7 +63,7 @@ from hal.leds import Leds
 from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
 from hal.pn532.reader import Pn532Reader
-from hal.ports import BoardSupport
+from hal.ports import BoardSupport, Fault
 from hal.quantities import EvseId
 from ocpp_client.config import OcppConfig, Override
 from ocpp_client.ports import OcppError, ResetRequested
@@ -110,6 +113,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         key = await _journal_key(config, secrets)
         journal = await _on(csms, SqliteJournal.open(config.station.state_dir / "journal.sqlite", key))
         stack.push_async_callback(lambda: _on(csms, journal.close()))
+        update = make_update(config, credentials, partial(_boards_up, evses))
         station = OcppStation(
             _ocpp_config(config, overrides),
             journal,
@@ -118,7 +122,10 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             certificates=certificates,
             logs=_log_file(config, stack),
             secrets=secrets,
+            updater=None if update is None else update.updater,
         )
+        if update is not None:
+            update.station = station
         credentials.now = station.clock.now
         certificates.use_tls = station.use_tls
         operator = OperatorSide(csms, station, journal, lambda evse: _from_thread(main, evses[evse].report))
@@ -134,19 +141,40 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         await _on(csms, station.start())
         stack.push_async_callback(lambda: _on(csms, station.stop()))
         working = [csms.submit(operator.run()), _watch_certificates(config, certificates, station, csms)]
+        if update is not None:
+            working.append(csms.submit(update.slots.prove()))
         if credentials.absence:
             csms.call(partial(tell_tpm, station, credentials.absence))
         if lost := told_lost(secrets, journal):
             csms.call(partial(station.security_event, "StoredDataLost", lost))
-        await _start_control(config, credentials, evses, history, Csms(csms, station, journal), screen, stack)
+        slots = None if update is None else SlotControl(update.slots, csms)
+        on_csms = Csms(csms, station, journal)
+        await _start_control(config, credentials, evses, history, on_csms, screen, slots, stack)
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
+        manager = ServiceManager()
+        manager.say("READY=1")
+        watch = Watch(manager, tuple(evses.values()), csms.call, lambda: station.online)
+        watching = asyncio.create_task(watch.run())
+        stack.push_async_callback(_cancel, watching)
 
         await stop.wait()
+        manager.say("STOPPING=1")
         await _end_transactions(list(evses.values()))
         await _on(csms, operator.drain())
         for work in working:
             work.cancel()
     log.info("stopped")
+
+
+def _boards_up(evses: Mapping[EvseId, Evse]) -> bool:
+    """Whether every board is open and speaks. To be read from any thread."""
+    return all(
+        evse.board is not None
+        and not evse.resting
+        and evse.alive()
+        and Fault.COMMUNICATION_FAULT not in evse.state.faults
+        for evse in evses.values()
+    )
 
 
 def _make_state_dir(path: Path) -> None:
@@ -283,6 +311,7 @@ async def _start_control(
     history: History,
     csms: Csms,
     screen: Screen,
+    slots: SlotControl | None,
     stack: AsyncExitStack,
 ) -> None:
     visits = Visits(lambda number: evses[number].state.maintenance is not None)
@@ -300,6 +329,7 @@ async def _start_control(
         log_levels=LogLevels(),
         audit_path=config.station.state_dir / "audit.jsonl",
         screen=screen,
+        slots=slots,
     )
     await start_control(station, stack)
 
@@ -371,6 +401,8 @@ def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
         web_socket_ping_s=csms.web_socket_ping_s,
         ev_connection_timeout_s=csms.ev_connection_timeout_s,
         meter_note_s=csms.meter_note_s,
+        allow_unsigned_firmware=config.update is not None and config.update.allow_unsigned,
+        update_stops_transactions=config.update is not None and config.update.when_busy == "stop",
         overrides=overrides,
     )
 

@@ -103,6 +103,22 @@ class Display:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """Firmware updates by RAUC into the slot that does not run; without this table there are none."""
+
+    command: str = "rauc"
+    allow_unsigned: bool = False
+    """Whether the CSMS may send firmware without OCPP's signature (L02). RAUC verifies its own in any case."""
+    when_busy: Literal["wait", "stop"] = "wait"
+    """Whether an update waits for transactions to end, or ends them."""
+    max_image_mb: int = 1024
+    prove_s: float = 900.0
+    """How long new firmware may take to come healthy; after it the boards' links are enough, and needed."""
+    reboot_request: Path = Path("/run/evse/reboot")
+    """The file whose coming has the service manager restart the board."""
+
+
+@dataclass(frozen=True, slots=True)
 class Meter:
     """A Modbus meter in place of the board's own; by `host` over TCP, else on the serial line `device`."""
 
@@ -186,6 +202,7 @@ class Config:
     control: Control = field(default_factory=Control)
     display: Display | None = None
     certificates: Certificates = field(default_factory=Certificates)
+    update: Update | None = None
 
 
 def load(path: Path) -> Config:

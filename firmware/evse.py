@@ -114,6 +114,8 @@ class Evse:
         self._overrun = False
         self._unlocking: asyncio.Task[None] | None = None
         self._turned_at_s = clock()
+        self.resting = False
+        """Crashed and made safe; its supervisor starts it anew."""
         self._log = logging.getLogger(f"evse.{settings.id}")
         self.board: BoardSupport | None = None
         self.capabilities: EvseCapabilities | None = None

@@ -33,6 +33,8 @@ async def supervise(
         evse.make_safe()
         if clock() - started_s > STEADY_S:
             wait_s = FIRST_WAIT_S
+        evse.resting = True
         await sleep(wait_s)
+        evse.resting = False
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         evse.start_anew()

@@ -141,8 +141,16 @@ FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
 NO_DAEMON = ("status",)
 ONE_AT_A_TIME = ("slac selftest", "slac capture")
-WITHOUT_JSON = ("v2g", "completion", "provision", "factory-reset", "simulate")
-HELP = ("completion bash", "provision --help", "factory-reset --help", "simulate --help", "simulate plug_in --help")
+WITHOUT_JSON = ("v2g", "completion", "provision", "factory-reset", "simulate", "fw")
+HELP = (
+    "completion bash",
+    "provision --help",
+    "factory-reset --help",
+    "fw --help",
+    "fw install --help",
+    "simulate --help",
+    "simulate plug_in --help",
+)
 
 
 def shots(site: Site) -> Iterator[Shot]:
@@ -231,8 +239,8 @@ of the configuration. Root, and the user the daemon runs as, have the role servi
 |---|---|---|
 | nobody | none of them | learn that the role is missing |
 | observer | `evse` | look at everything; drivers' tokens are masked but for four characters |
-| technician | `evse-tech` | see tokens, change what a running daemon can change, work in maintenance |
-| service | `evse-service` | read the audit log; begin maintenance although a vehicle is plugged in |
+| technician | `evse-tech` | see tokens, change what a running daemon can change, install firmware, work in maintenance |
+| service | `evse-service` | read the audit log; call firmware good or go back to older; begin maintenance with a vehicle plugged in |
 
 Every call that needs a technician or more, and every refusal, is a line of the audit log (`audit.jsonl` in the state
 directory), and each line holds the hash of the one before: `evse logs audit` says whether the chain is whole. The end

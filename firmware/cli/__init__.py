@@ -33,6 +33,7 @@ COMMANDS = {
     "certs": "certificates and when they end",
     "config": "the configuration file",
     "logs": "log levels and the audit log",
+    "fw": "firmware: the slots, installing, going back",
     "v2g": "decode and encode V2G messages",
     "simulate": "drive vehicles up to a simulated board, break it, cut the network",
     "provision": "give the station its keys and certificates",

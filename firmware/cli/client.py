@@ -49,6 +49,10 @@ class Client:
         self._lines.close()
         self._socket.close()
 
+    def wait_for(self, seconds: float) -> None:
+        """How long an answer may take, from now on."""
+        self._socket.settimeout(seconds)
+
     def call(self, method: str, **params: object) -> Told:
         """Parameters that are None are left out."""
         self._count += 1

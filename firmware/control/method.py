@@ -13,6 +13,7 @@ from firmware.control.params import Param
 from firmware.control.plc_capture import Captures
 from firmware.control.roles import Peer, Role
 from firmware.control.rpc import Code, RpcError
+from firmware.control.slots import SlotControl
 from firmware.control.sources import Certificates, Csms
 from firmware.evse import Evse
 from firmware.history import Event, History
@@ -60,6 +61,8 @@ class Station:
     audit_path: Path
     captures: Captures = field(default_factory=Captures)
     screen: Screen = field(default_factory=lambda: Screen(None))
+    slots: SlotControl | None = None
+    """None for a station without firmware updates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from certs.errors import CertsError
 from certs.tpm import Chip
 from firmware.control import audit
+from firmware.control.firmware_methods import FIRMWARE_METHODS
 from firmware.control.log_levels import LEVELS
 from firmware.control.maintenance import MAINTENANCE_METHODS
 from firmware.control.method import ANY, ONE, Call, Caller, Method, Station, evse_of
@@ -312,5 +313,6 @@ METHODS: dict[str, Method] = {
         "write the secrets of TLS sessions to a file, for a while, so that Wireshark can read them",
     ),
     "Audit.Show": Method(_SERVICE, _audit, {"limit": Param(int, 50, low=1, high=500)}, "the latest calls and refusals"),
+    **FIRMWARE_METHODS,
     **SIMULATE,
 }

@@ -83,6 +83,7 @@ class RaucSlots:
         self._boot_id = boot_id
         self._settled = asyncio.Event()
         self._restarting = False
+        self._before: SlotStatus | None = None
         self.percent: int | None = None
         """Of an installation under way."""
         self.proving = False
@@ -97,11 +98,11 @@ class RaucSlots:
         try:
             return await self._install(image)
         finally:
-            self.percent = None
+            self.percent = self._before = None
 
     async def _install(self, image: str) -> FirmwareFault | None:
         try:
-            status = await self._rauc.status()
+            status = self._before = await self._rauc.status()
         except RaucError as error:
             log.error("the slots cannot be read: %s", error)
             return FirmwareFault.INSTALLATION
@@ -293,5 +294,7 @@ class RaucSlots:
         return other
 
     async def status(self) -> SlotStatus:
-        """Raises RaucError."""
+        """As it was before, while an installation is under way. Raises RaucError."""
+        if self._before is not None:
+            return self._before
         return await self._rauc.status()

@@ -33,8 +33,8 @@ HANDS = {
     "Board.ClearFaults",
     "Limit.Set",
 }
-TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", *SIMULATE, *PLC, *HANDS}
-SERVICE = {"Audit.Show"}
+TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", "Firmware.Install", *SIMULATE, *PLC, *HANDS}
+SERVICE = {"Audit.Show", "Firmware.MarkGood", "Firmware.RollBack"}
 
 CALL_ALL = """
 import json, socket, sys
