@@ -239,8 +239,8 @@ of the configuration. Root, and the user the daemon runs as, have the role servi
 |---|---|---|
 | nobody | none of them | learn that the role is missing |
 | observer | `evse` | look at everything; drivers' tokens are masked but for four characters |
-| technician | `evse-tech` | see tokens, change what a running daemon can change, install firmware, work in maintenance |
-| service | `evse-service` | read the audit log; call firmware good or go back to older; begin maintenance with a vehicle plugged in |
+| technician | `evse-tech` | see tokens, change what a running daemon can, install firmware, work in maintenance |
+| service | `evse-service` | read the audit log, restart into older firmware, begin maintenance with a vehicle there |
 
 Every call that needs a technician or more, and every refusal, is a line of the audit log (`audit.jsonl` in the state
 directory), and each line holds the hash of the one before: `evse logs audit` says whether the chain is whole. The end
