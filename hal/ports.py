@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Protocol
 
+from hal.dc.ports import DcMeasured, DcStaged
 from hal.quantities import EvseId, MeterReading
 
 
@@ -284,7 +285,8 @@ BoardFact = (
     | MeterSampled
 )
 PlcFact = SlacBegun | SlacMatched | LinkReady | LinkLost | SlacFailed | ModemFault | ModemReady
-HalFact = BoardFact | PlcFact
+DcFact = DcStaged | DcMeasured
+HalFact = BoardFact | PlcFact | DcFact
 
 Report = Callable[[HalFact], None]
 

@@ -21,6 +21,10 @@ class MeterReading:
     voltage_v: tuple[float, float, float]
     taken_at_s: float
     wall_time: datetime
+    dc: bool = False
+    """Of a DC output: current and voltage are the first of the three values, and there are no phases."""
+    soc_percent: float | None = None
+    """The vehicle's state of charge then, where it tells."""
 
     def age_s(self, now: float) -> float:
         return now - self.taken_at_s

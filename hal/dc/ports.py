@@ -141,3 +141,55 @@ class OverVoltageMonitor(Protocol):
 
 Reading = SupplyReading | InsulationReading | OverVoltageReading
 TakeReading = Callable[[Reading], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DcLevels:
+    """How a DC output stands now. `charging`: connected to a vehicle that asked for power."""
+
+    stage: str
+    charging: bool
+    voltage_v: float
+    current_a: float
+    check_id: str
+    insulation: Insulation
+    max_power_w: float
+    capabilities: SupplyCapabilities
+
+
+@dataclass(frozen=True, slots=True)
+class DcStaged:
+    """The output has come to another stage, or to another verdict on its insulation; `detail` says why it failed."""
+
+    stage: str
+    charging: bool
+    insulation: Insulation
+    detail: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DcMeasured:
+    """What the vehicle is told of the output from now on."""
+
+    voltage_v: float
+    current_a: float
+    at_s: float
+
+
+class DcSupport(Protocol):
+    """What a DC output has beside `BoardSupport`. Calls return at once; what comes of them is DcStaged."""
+
+    def levels(self) -> DcLevels: ...
+
+    def check_cable(self, check_id: str, vehicle_max_v: float) -> None:
+        """Test short circuit and insulation for a vehicle of this EVMaximumVoltageLimit."""
+        ...
+
+    def target(self, voltage_v: float, current_a: float) -> None:
+        """What the vehicle asks for; 0 and 0 for nothing."""
+        ...
+
+    def deliver(self, deliver: bool) -> None:
+        """PowerDelivery: begin once output and battery match, or end in order."""
+        ...

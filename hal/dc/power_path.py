@@ -292,13 +292,18 @@ class DcPowerPath:
 
     def _react(self, now: float) -> None:
         seen = self.seen
-        lost = not seen.charge_state() or (self.stage is not Stage.CLOSING and not seen.closed())
+        lost = not seen.charge_state() or not (self._still_dead() if self.stage is Stage.CLOSING else seen.closed())
         if lost or any(severity_of(fault) is Severity.EMERGENCY for fault in (*self._kept, *self._passing)):
             self._happen(Event.EMERGENCY, now)
             self._forget_check()
         elif not self._permit or self._kept or self._passing:
             self._happen(Event.STOP, now)
             self._forget_check()
+
+    def _still_dead(self) -> bool:
+        """The contactor does not close onto a supply that comes alive on its own."""
+        supply = self.seen.supply
+        return supply is None or supply.voltage_v < SAFE_V
 
     def _step(self, now: float) -> bool:
         """Whether the stage was left."""

@@ -77,10 +77,11 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Registers from `address`: function 6 for one value, 16 for more."""
+    """Registers from `address`: function 6 for one value, 16 for more, or where a device wants `many` always."""
 
     address: int
     values: tuple[int, ...]
+    many: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.values) <= MAX_WRITE:
@@ -88,10 +89,10 @@ class Write:
 
     @property
     def function(self) -> int:
-        return WRITE_ONE if len(self.values) == 1 else WRITE_MANY
+        return WRITE_ONE if len(self.values) == 1 and not self.many else WRITE_MANY
 
     def to_pdu(self) -> bytes:
-        if len(self.values) == 1:
+        if self.function == WRITE_ONE:
             return struct.pack(">BHH", WRITE_ONE, self.address, self.values[0])
         count = len(self.values)
         return struct.pack(f">BHHB{count}H", WRITE_MANY, self.address, count, 2 * count, *self.values)

@@ -4,9 +4,9 @@ import asyncio
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from sim.mcu.line import PtyLine, Quality
-from sim.meter.device import Meter
 
 FRAME_GAP_S = 0.004
 """The silence after which a request is taken for complete. A pty has no bit times, so this is generous."""
@@ -22,10 +22,16 @@ def crc16(data: bytes) -> int:
     return crc
 
 
-class SerialMeters:
-    """Meters by their unit on one RS-485 line, which appears at `link`."""
+class Device(Protocol):
+    """A meter, or anything else that answers the PDU of a request; None is silence."""
 
-    def __init__(self, link: Path, meters: Mapping[int, Meter], quality: Quality | None = None) -> None:
+    def answer(self, pdu: bytes) -> bytes | None: ...
+
+
+class SerialMeters:
+    """Devices by their unit on one RS-485 line, which appears at `link`."""
+
+    def __init__(self, link: Path, meters: Mapping[int, Device], quality: Quality | None = None) -> None:
         self._meters = meters
         self._buffer = bytearray()
         self._gap: asyncio.TimerHandle | None = None
@@ -58,7 +64,7 @@ class SerialMeters:
             self._line.write(body + crc16(body).to_bytes(2, "little"))
 
 
-async def serve_tcp(meters: Mapping[int, Meter], port: int = 0) -> asyncio.Server:
+async def serve_tcp(meters: Mapping[int, Device], port: int = 0) -> asyncio.Server:
     """Modbus TCP on localhost; port 0 takes a free one."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
