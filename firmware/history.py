@@ -28,6 +28,8 @@ FREQUENT = (hal.MeterSampled, secc.LimitSent, secc.MessageAnswered)
 _PLC = get_args(hal.PlcFact)
 _OCPP = (AuthorizationAnswered, TransactionOpened)
 _TOKENS = frozenset({"id_token", "emaid", "group_id"})
+_FOR_TECHNICIANS = "payload"
+"""A message's own words: not for who may not see tokens."""
 
 _STANDING = (
     hal.ModemFault,
@@ -64,6 +66,8 @@ class Event:
     def shown(self, *, tokens: bool) -> dict[str, object]:
         """For JSON; without `tokens` only their last four characters are told."""
         data = {key: masked(value) if key in _TOKENS and not tokens else value for key, value in self.data.items()}
+        if not tokens:
+            data.pop(_FOR_TECHNICIANS, None)
         return {
             "number": self.number,
             "wall_time": self.wall_time.isoformat(timespec="milliseconds"),

@@ -177,7 +177,33 @@ class DeviceModel:
             result["attributeStatusInfo"] = {"reasonCode": reason[0], "additionalInfo": reason[1][:512]}
         return result
 
+    def set_all(self, wanted: Mapping[Key, str]) -> dict[Key, tuple[str, str]]:
+        """All of it or nothing: status and reason of each. Nothing is stored when one is refused."""
+        judged = {key: self._judge(key, "Actual", value) for key, value in wanted.items()}
+        if all(status == "Accepted" for status, _ in judged.values()):
+            judged = {key: self._set(key, "Actual", value) for key, value in wanted.items()}
+        return {key: (status, reason[1] if reason else "") for key, (status, reason) in judged.items()}
+
+    def value_of(self, key: Key) -> tuple[str | None, bool]:
+        """What a CSMS would read (None for a variable that may only be written), and whether it waits for a restart."""
+        value = self._get(key, "Actual")[1]
+        return value, key in self._stored and self._stored[key] != self._values[key]
+
     def _set(self, key: Key, attribute: str, value: str) -> tuple[str, tuple[str, str] | None]:
+        judged = self._judge(key, attribute, value)
+        if judged[0] != "Accepted":
+            return judged
+        variable = self._variables[key]
+        self._stored[key] = value
+        if variable.reboot and value != self._values[key]:
+            return "RebootRequired", None
+        self._values[key] = value
+        if key in self._listeners:
+            self._untold[key] = value
+        return "Accepted", None
+
+    def _judge(self, key: Key, attribute: str, value: str) -> tuple[str, tuple[str, str] | None]:
+        """Whether it may be set: Accepted, or what stands against it."""
         variable = self._variables.get(key)
         if variable is None:
             return self._unknown(key), None
@@ -187,12 +213,6 @@ class DeviceModel:
             return "Rejected", ("ReadOnly", "the variable is read-only")
         if (reason := _refusal(variable, value)) is not None:
             return "Rejected", reason
-        self._stored[key] = value
-        if variable.reboot and value != self._values[key]:
-            return "RebootRequired", None
-        self._values[key] = value
-        if key in self._listeners:
-            self._untold[key] = value
         return "Accepted", None
 
     def tell_changes(self) -> None:

@@ -120,6 +120,8 @@ class Link:
         self._next: ClientConnection | None = None
         self._next_ready = asyncio.Event()
         self._cut = False
+        self.watcher: Callable[[str, str], None] = lambda _way, _frame: None
+        """Hears each frame that comes, or goes to a link that is up."""
         self.counts: Counter[str] = Counter()
 
     @property
@@ -131,6 +133,7 @@ class Link:
         if self._socket is None or len(self._unsent) >= MAX_UNSENT:
             self.counts["frame dropped"] += 1
             return
+        self.watcher("sent", frame)
         self._unsent.append(frame)
         self._wake.set()
 
@@ -246,6 +249,8 @@ class Link:
     async def _read(self, socket: ClientConnection) -> None:
         while True:
             frame = await socket.recv()
+            if isinstance(frame, str):
+                self.watcher("received", frame)
             self._user.frame_received(frame)
             # A peer that never pauses must not keep the timers and the other tasks waiting.
             await asyncio.sleep(0)

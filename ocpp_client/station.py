@@ -12,7 +12,7 @@ import logging
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ from ocpp_client.clock import StationClock
 from ocpp_client.config import OcppConfig
 from ocpp_client.connection import Dialogue, Rules, payload_of
 from ocpp_client.device_actions import DeviceActions
-from ocpp_client.device_model import DeviceModel
+from ocpp_client.device_model import DeviceModel, Key
 from ocpp_client.ev_certificates import ev_certificate
 from ocpp_client.firmware_desk import KEY as FIRMWARE_UPDATE
 from ocpp_client.firmware_desk import FirmwareDesk
@@ -676,6 +676,18 @@ class OcppStation:
         if dumped != self._dumped_cache:
             self._dumped_cache = dumped
             self._put("auth_cache", dumped)
+
+    def set_variables(self, wanted: Mapping[Key, str]) -> dict[Key, tuple[str, str]]:
+        """A technician's word on variables, all of it or nothing: SetVariableStatus and reason of each."""
+        answers = self.model.set_all(wanted)
+        if all(status in ("Accepted", "RebootRequired") for status, _ in answers.values()):
+            self._variables_changed()
+            self.model.tell_changes()
+        return answers
+
+    def watch_frames(self, watcher: Callable[[str, str], None]) -> None:
+        """`watcher` hears every OCPP-J frame with `sent` or `received` before it, on the station's loop."""
+        self._dialogue.link.watcher = watcher
 
     def _variables_changed(self) -> None:
         self._put("variables", self.model.dump(secrets=self._secrets is None))

@@ -134,8 +134,16 @@ HANDS = (
 )
 """One after the other: two technicians would be in each other's way."""
 UNDO = {"begin": "maintenance end", "end": "maintenance begin --for 2m"}
+SETTINGS = (
+    "config get OCPPCommCtrlr.HeartbeatInterval TxCtrlr",
+    "config set OCPPCommCtrlr.HeartbeatInterval=240",
+    "config diff",
+    "config export -o settings.json",
+    "config import settings.json",
+    "ocpp send Heartbeat",
+)
 RAMPED = ("ramp 6 10 --step 4 --settle 3",)
-CHARGING = ("status", "why", "plc link", "top --count 2 --every 0.3", "ocpp status")
+CHARGING = ("status", "why", "plc link", "top --count 2 --every 0.3", "ocpp status", "ocpp trace --count 2")
 AFTER = ("slac last", "session list", "session show 1", "events --since 1m --source plc", "logs audit")
 FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
@@ -157,6 +165,7 @@ def shots(site: Site) -> Iterator[Shot]:
     """Every command, on a site that is running: idle, while a vehicle charges, after it left, and with parts broken."""
     yield from _take(site, "No vehicle is there.", IDLE)
     yield from _take_in_turn(site, "No vehicle is there.", HANDS)
+    yield from _take_in_turn(site, "No vehicle is there.", SETTINGS)
     vehicle = site.start_vehicle("iso2-ac-pnc", "--charge-s", "16")
     site.wait_for(lambda: _charges(site), "the vehicle to charge", 30)
     yield from _take(site, "A vehicle charges.", CHARGING)

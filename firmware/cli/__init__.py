@@ -31,7 +31,7 @@ COMMANDS = {
     "plc": "the powerline modems",
     "ocpp": "the link to the CSMS",
     "certs": "certificates and when they end",
-    "config": "the configuration file",
+    "config": "OCPP variables, and the configuration file",
     "logs": "log levels and the audit log",
     "fw": "firmware: the slots, installing, going back",
     "v2g": "decode and encode V2G messages",

@@ -40,8 +40,10 @@ class Client:
         try:
             self._socket.connect(self._path)
         except PermissionError as error:
+            self.__exit__()
             raise Failure(NOT_ALLOWED, f"{self._path}: {error.strerror}") from error
         except OSError as error:
+            self.__exit__()
             raise Failure(UNREACHABLE, f"no daemon at {self._path}: {error.strerror or error}") from error
         return self
 

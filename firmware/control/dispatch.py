@@ -63,4 +63,4 @@ class Dispatcher:
 
     def _note(self, method: Method, request: Request, caller: Caller, outcome: str) -> None:
         if method.role > Role.OBSERVER and method.is_audited:
-            self._audit.called(caller.peer, caller.role, request.method, dict(request.params), outcome)
+            self._audit.called(caller.peer, caller.role, request.method, dict(method.audited(request.params)), outcome)

@@ -82,6 +82,8 @@ class Method:
     handler: Handler
     params: Mapping[str, Param]
     says: str
+    audited: Callable[[Mapping[str, object]], Mapping[str, object]] = lambda params: params
+    """What of the parameters the audit log gets: no secret."""
     is_audited: bool = True
     """Of a call that needs a technician. One that goes on with an audited call is not told again."""
 

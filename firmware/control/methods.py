@@ -20,6 +20,7 @@ from firmware.control.params import Param
 from firmware.control.plc_methods import PLC_METHODS
 from firmware.control.roles import Role
 from firmware.control.rpc import Code, RpcError
+from firmware.control.settings import SETTINGS_METHODS
 from firmware.control.simulate import SIMULATE
 from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
@@ -255,6 +256,7 @@ _OBSERVER, _TECHNICIAN, _SERVICE = Role.OBSERVER, Role.TECHNICIAN, Role.SERVICE
 
 METHODS: dict[str, Method] = {
     **MAINTENANCE_METHODS,
+    **SETTINGS_METHODS,
     "Control.WhoAmI": Method(Role.NOBODY, _whoami, {}, "the caller's role, the protocol's and the daemon's version"),
     "Station.Status": Method(_OBSERVER, _status, {}, "how everything stands now"),
     "Evse.Why": Method(_OBSERVER, _why, {"evse": ONE}, "why an EVSE does not charge: blockers in order, and notes"),

@@ -23,6 +23,8 @@ class Param:
     choices: tuple[str, ...] = ()
     is_time: bool = False
     """A date and time by ISO 8601 with its offset; the handler gets a datetime."""
+    longest: int = MAX_TEXT
+    """Characters of a string, and of each in a list."""
     says: str = ""
 
 
@@ -53,8 +55,10 @@ def _value(name: str, param: Param, given: Mapping[str, object]) -> object:
 def _check_text(name: str, param: Param, text: object) -> None:
     if param.kind in (int, bool):
         return
-    if not isinstance(text, str) or len(text) > MAX_TEXT:
-        raise RpcError(Code.INVALID_PARAMS, f"{name} must be {_WORDS[param.kind]} of at most {MAX_TEXT} characters")
+    if not isinstance(text, str) or len(text) > param.longest:
+        raise RpcError(
+            Code.INVALID_PARAMS, f"{name} must be {_WORDS[param.kind]} of at most {param.longest} characters"
+        )
     if param.choices and text not in param.choices:
         raise RpcError(Code.INVALID_PARAMS, f"{name} must be one of {', '.join(param.choices)}")
 

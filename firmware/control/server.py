@@ -66,6 +66,10 @@ class Connection:
         known[1].cancel()
         return True
 
+    @property
+    def follows(self) -> bool:
+        return bool(self._subscriptions)
+
     def put(self, event: Event) -> None:
         for subscription, _ in self._subscriptions.values():
             subscription.put(event)
@@ -159,9 +163,16 @@ class ControlServer:
         writer.close()
         raise ControlError(f"{self._path}: another daemon listens there")
 
-    def _follow(self, event: Event, _: Fact) -> None:
+    def followed(self) -> bool:
+        return any(connection.follows for connection in self._connections)
+
+    def publish(self, event: Event) -> None:
+        """To those who subscribed to the like of it."""
         for connection in self._connections:
             connection.put(event)
+
+    def _follow(self, event: Event, _: Fact) -> None:
+        self.publish(event)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = self._admit(writer)

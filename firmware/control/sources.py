@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,10 +14,15 @@ from certs.keystore import Purpose
 from certs.store import CertificateStore, StoreError
 from certs.tls.loop import LoopThread
 from firmware.journal import SqliteJournal
+from hal.quantities import EvseId
+from ocpp_client.device_model import Key, Variable
 from ocpp_client.ports import QueuedMessage
 from ocpp_client.station import OcppStation
 
 log = logging.getLogger(__name__)
+
+STATION_EVSE = EvseId(0)
+"""Stands for the station where an EVSE's number is asked for."""
 
 CERTIFICATES_KEPT_S = 30.0
 """Certificates are files; they are read again after so long."""
@@ -130,6 +135,46 @@ class Csms:
     def cut_link(self, cut: bool) -> None:
         """Simulate that the network is gone, or back."""
         self._loop.call(lambda: self._station.cut_link(cut))
+
+    async def variables(self) -> list[tuple[Variable, str | None, bool]]:
+        """Each with its value (None: it may only be written), and whether it waits for a restart."""
+
+        async def ask() -> list[tuple[Variable, str | None, bool]]:
+            model = self._station.model
+            return [(variable, *model.value_of(key)) for key, variable in model.table().items()]
+
+        return await asyncio.wrap_future(self._loop.submit(ask()))
+
+    async def set_variables(self, wanted: Mapping[Key, str]) -> dict[Key, tuple[str, str]]:
+        """All or none: SetVariableStatus and reason of each."""
+
+        async def ask() -> dict[Key, tuple[str, str]]:
+            return self._station.set_variables(wanted)
+
+        return await asyncio.wrap_future(self._loop.submit(ask()))
+
+    async def send(self, message: str, evse: int | None) -> str:
+        """As TriggerMessage would: Accepted, or why not."""
+        where = EvseId(evse) if evse is not None else None
+
+        async def ask() -> str:
+            if not self._station.online:
+                return "the CSMS cannot be reached"
+            status = self._station.can_trigger(message, where)
+            if status == "Accepted":
+                self._station.trigger(message, where)
+            return status
+
+        return await asyncio.wrap_future(self._loop.submit(ask()))
+
+    def trace(self, watcher: Callable[[str, str], None]) -> None:
+        """`watcher` is called on this, the main loop."""
+        main = asyncio.get_running_loop()
+
+        def pass_on(way: str, frame: str) -> None:
+            main.call_soon_threadsafe(watcher, way, frame)
+
+        self._loop.call(lambda: self._station.watch_frames(pass_on))
 
     async def queue_length(self) -> int:
         """Raises JournalError."""

@@ -8,6 +8,7 @@ from firmware.control.audit import Audit
 from firmware.control.dispatch import Dispatcher
 from firmware.control.method import Station
 from firmware.control.methods import METHODS
+from firmware.control.ocpp_trace import OcppTrace
 from firmware.control.roles import Role, groups_by_name, service_uids
 from firmware.control.server import ControlError, ControlServer
 from firmware.control.sources import utc_now
@@ -34,3 +35,4 @@ async def start_control(station: Station, stack: AsyncExitStack) -> None:
         log.error("no technician can reach this station: %s", error)
         return
     stack.push_async_callback(server.stop)
+    station.csms.trace(OcppTrace(server.publish, server.followed))

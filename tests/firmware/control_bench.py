@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +35,7 @@ from hal.ports import BoardUnavailable, Contactor, CpMode, CpState, EvseSnapshot
 from hal.quantities import EvseId, MeterReading
 from hal.simulation import Simulator
 from ocpp_client import ports as ocpp
+from ocpp_client.device_model import DataType, DeviceModel, Key, Mutability, Variable
 from ocpp_client.ports import JournalError, QueuedMessage
 from secc import ports as secc
 
@@ -71,12 +72,47 @@ class Board:
         return lambda *_: None
 
 
+VARIABLES = [
+    Variable(
+        "OCPPCommCtrlr",
+        "HeartbeatInterval",
+        DataType.INTEGER,
+        "300",
+        mutability=Mutability.READ_WRITE,
+        unit="s",
+        lowest=1,
+        highest=86400,
+    ),
+    Variable("OCPPCommCtrlr", "MessageTimeout", DataType.INTEGER, "30", "Default", unit="s"),
+    Variable("OCPPCommCtrlr", "NetworkProfile", DataType.STRING, "1", mutability=Mutability.READ_WRITE, reboot=True),
+    Variable("SecurityCtrlr", "BasicAuthPassword", DataType.STRING, "", mutability=Mutability.WRITE_ONLY, highest=40),
+    Variable("SecurityCtrlr", "OrganizationName", DataType.STRING, "evsed", mutability=Mutability.READ_WRITE),
+    Variable("Connector", "Available", DataType.BOOLEAN, "true", evse_id=1, connector_id=1),
+]
+
+
 @dataclass
 class CsmsValues:
     """Stands for `firmware.control.sources.Csms`."""
 
     messages: list[QueuedMessage] = field(default_factory=list)
     is_broken: bool = False
+
+    model: DeviceModel = field(default_factory=lambda: DeviceModel(VARIABLES))
+    sent: list[tuple[str, int | None]] = field(default_factory=list)
+
+    def trace(self, watcher: Callable[[str, str], None]) -> None:
+        self.watcher = watcher
+
+    async def variables(self) -> list[tuple[Variable, str | None, bool]]:
+        return [(variable, *self.model.value_of(key)) for key, variable in self.model.table().items()]
+
+    async def set_variables(self, wanted: Mapping[Key, str]) -> dict[Key, tuple[str, str]]:
+        return self.model.set_all(wanted)
+
+    async def send(self, message: str, evse: int | None) -> str:
+        self.sent.append((message, evse))
+        return "Rejected" if message == "TransactionEvent" else "Accepted"
 
     async def online(self) -> bool:
         return True

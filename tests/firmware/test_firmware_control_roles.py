@@ -33,7 +33,8 @@ HANDS = {
     "Board.ClearFaults",
     "Limit.Set",
 }
-TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", "Firmware.Install", *SIMULATE, *PLC, *HANDS}
+SETTINGS = {"Config.Set", "Ocpp.Send"}
+TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", "Firmware.Install", *SIMULATE, *PLC, *HANDS, *SETTINGS}
 SERVICE = {"Audit.Show", "Firmware.MarkGood", "Firmware.RollBack"}
 
 CALL_ALL = """
