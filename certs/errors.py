@@ -12,6 +12,7 @@ class KeyFault(StrEnum):
 
     ABSENT = "the TPM does not answer"
     BUSY = "the TPM stayed busy"
+    SILENT = "the TPM has not answered in time"
     FAILURE_MODE = "the TPM is in failure mode"
     LOCKED_OUT = "the TPM is locked out"
     OUT_OF_MEMORY = "the TPM has no room for another object"

@@ -1,6 +1,6 @@
 """What a private key is to the rest of the station: something that signs a digest and never shows itself.
 
-Three back ends hold keys: the TPM (`certs/tpm.py`), a software key encrypted under a secret that the TPM seals
+Three back ends hold keys: the TPM (`certs/tpm/`), a software key encrypted under a secret that the TPM seals
 (`certs/sealed.py`, for curves the chip lacks) and, for development only, files (`certs/file.py`). `Origin` says which,
 and every status shows it.
 """

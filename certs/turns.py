@@ -14,15 +14,17 @@ class Turns:
         self._urgent_waiting = 0
 
     @contextmanager
-    def turn(self, urgent: bool) -> Iterator[None]:
-        """Wait for the TPM, hold it for the block. Of those who wait, the urgent go first."""
+    def turn(self, urgent: bool, limit_s: float | None = None) -> Iterator[None]:
+        """Wait for the TPM, hold it for the block. Of those who wait, the urgent go first. Raises TimeoutError."""
         with self._changed:
-            if urgent:
-                self._urgent_waiting += 1
-                self._changed.wait_for(lambda: not self._taken)
-                self._urgent_waiting -= 1
-            else:
-                self._changed.wait_for(lambda: not self._taken and self._urgent_waiting == 0)
+            self._urgent_waiting += urgent
+            free = self._changed.wait_for(
+                lambda: not self._taken and (urgent or self._urgent_waiting == 0), timeout=limit_s
+            )
+            self._urgent_waiting -= urgent
+            if not free:
+                self._changed.notify_all()
+                raise TimeoutError
             self._taken = True
         try:
             yield

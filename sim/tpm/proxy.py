@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 HEADER = struct.Struct(">HII")
 ST_NO_SESSIONS = 0x8001
 HANG_UP = -1
+NEVER = float("inf")
+"""A delay: no answer until `heal`."""
 MAX_MESSAGE = 4096
 
 Serve = Callable[[socket.socket], None]
@@ -54,6 +56,7 @@ class Proxy:
         self._turn = threading.Lock()
         self._control_turn = threading.Lock()
         self._delays: dict[str, float] = {}
+        self._healed = threading.Event()
         self._errors: dict[str, tuple[int, int]] = {}
         self._listeners: list[socket.socket] = []
         self._clients: set[socket.socket] = set()
@@ -67,7 +70,7 @@ class Proxy:
     # --- what a test asks for ---
 
     def delay(self, command: str, seconds: float) -> None:
-        """Every such command takes this much longer; "*" stands for all that have no delay of their own."""
+        """Every such command takes this much longer, or NEVER ends; "*" stands for all that have none of their own."""
         self._delays[command] = seconds
 
     def fail(self, command: str, rc: int, times: int = 1) -> None:
@@ -75,8 +78,10 @@ class Proxy:
         self._errors[command] = (rc, times)
 
     def heal(self) -> None:
-        """No more injected delays or errors."""
+        """No more injected delays or errors; a command that was never to end goes on to the TPM."""
         self._delays.clear()
+        self._healed.set()
+        self._healed = threading.Event()
         self._errors.clear()
 
     def count(self) -> Counter[str]:
@@ -103,6 +108,7 @@ class Proxy:
 
     def stop(self) -> None:
         self._stopping = True
+        self.heal()
         for listener in self._listeners:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
@@ -172,7 +178,9 @@ class Proxy:
             if rc == HANG_UP:
                 raise ConnectionError("hanging up, as told")
             wait_s = self._delays.get(name, self._delays.get("*", 0.0))
-            if wait_s:
+            if wait_s == NEVER:
+                self._healed.wait()
+            elif wait_s:
                 time.sleep(wait_s)
             response = self._ask(command) if rc is None else HEADER.pack(ST_NO_SESSIONS, HEADER.size, rc)
             took_s = time.monotonic() - started

@@ -11,14 +11,14 @@ from tpm2_pytss.constants import ESYS_TR
 from tpm2_pytss.types import TPM2B_PUBLIC
 from tpm2_pytss.utils import make_credential
 
-from certs import csr, tpm
+from certs import csr
 from certs.errors import KeyFault, KeyUnavailable
 from certs.file import FileKeyStore
 from certs.keystore import Curve, KeyStore, Origin, Purpose
 from certs.provision import ensure_identity, factory_reset, mix_random, report, store_for
 from certs.sealed import SealedKeyStore
 from certs.tls.vehicle import VehicleContext
-from certs.tpm import Sealed, TpmKeyStore
+from certs.tpm import Sealed, TpmKeyStore, chip
 from certs.vault import Vault
 
 DIGEST = hashlib.sha512(b"a handshake").digest()
@@ -154,7 +154,7 @@ def test_the_chips_curves_decide(bench, tmp_path: Path, monkeypatch) -> None:
         return Vault(tmp_path, bench.tpm)
 
     assert store_for(Curve.P521, bench.tpm, vault).origin is Origin.TPM
-    monkeypatch.setattr(tpm, "CURVES", {Curve.P256: tpm.CURVES[Curve.P256]})
+    monkeypatch.setattr(chip, "CURVES", {Curve.P256: chip.CURVES[Curve.P256]})
     assert store_for(Curve.P521, bench.tpm, vault).origin is Origin.TPM_SEALED
     assert store_for(Curve.P256, bench.tpm, vault).origin is Origin.TPM
 

@@ -13,7 +13,9 @@ from tpm2_pytss.types import TPMT_SYM_DEF_OBJECT
 from certs import csr
 from certs.errors import KeyFault, KeyUnavailable
 from certs.keystore import Curve, Key, KeyStore, Origin
-from certs.tpm import SLOTS, SRK, STATION_KEY, Tpm, TpmKeyStore, _template, fault_of, require
+from certs.tpm import SLOTS, SRK, Tpm, TpmKeyStore
+from certs.tpm.objects import STATION_KEY, _template, require
+from certs.tpm.response import fault_of
 
 DIGEST = hashlib.sha256(b"a handshake").digest()
 
