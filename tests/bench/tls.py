@@ -22,17 +22,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from certs.csr import Subject  # noqa: E402
-from certs.file import FileKeyStore  # noqa: E402
-from certs.keystore import KeyStore, Purpose  # noqa: E402
-from certs.provision import ensure_identity  # noqa: E402
-from certs.store import CertificateStore, RootKind  # noqa: E402
-from certs.tls.loop import LoopThread  # noqa: E402
-from certs.tls.vehicle import VehicleContext  # noqa: E402
-from certs.tpm import Tpm, TpmKeyStore  # noqa: E402
-from sim.pki.pki import Pki, build  # noqa: E402
-from sim.tpm.proxy import Proxy  # noqa: E402
-from sim.tpm.swtpm import Swtpm  # noqa: E402
+from certs.csr import Subject
+from certs.file import FileKeyStore
+from certs.keystore import KeyStore, Purpose
+from certs.provision import ensure_identity
+from certs.store import CertificateStore, RootKind
+from certs.tls.loop import LoopThread
+from certs.tls.vehicle import VehicleContext
+from certs.tpm import Tpm, TpmKeyStore
+from sim.pki.pki import Pki, build
+from sim.tpm.proxy import Proxy
+from sim.tpm.swtpm import Swtpm
 
 SIGNATURE_S = 0.2
 VEHICLES = 10
