@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hal.ports import BoardFault
 from ocpp_client.ports import ChargingState, ConnectorStatus, IdToken, StoppedReason, TriggerReason
 from secc.ports import CertificateRequested, Contract, ContractRefused, V2GEnded
+from secc.schedules import EnergyRequested, ScheduleSelected
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,21 @@ class UseReservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """Ask the operator for schedules for a vehicle that waits for them; `anew`: it has planned already, of itself."""
+
+    needs: EnergyRequested
+    anew: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TellPlan:
+    """Tell the operator which of its schedules the vehicle has chosen, and what it means to draw."""
+
+    chosen: ScheduleSelected
+
+
+@dataclass(frozen=True, slots=True)
 class StartTransaction:
     trigger_reason: TriggerReason
     charging_state: ChargingState
@@ -166,6 +182,8 @@ Effect = (
     | CloseSecc
     | Authorize
     | FetchCertificate
+    | Plan
+    | TellPlan
     | UseReservation
     | StartTransaction
     | UpdateTransaction

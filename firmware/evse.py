@@ -279,6 +279,10 @@ class Evse:
                 operator.fetch_certificate(self.number, request)
             case effects.UseReservation(reservation_id):
                 operator.reservation_used(self.number, reservation_id)
+            case effects.Plan(needs, anew):
+                operator.plan(self.number, needs, self._settings.phases, anew=anew)
+            case effects.TellPlan(chosen):
+                operator.tell_plan(self.number, chosen)
             case effects.StartTransaction(trigger, state, token, remote_start_id):
                 v2g = self._session.state.v2g_session_id
                 operator.start_transaction(self.number, trigger, state, token, self._meter(), v2g, remote_start_id)
@@ -343,6 +347,9 @@ class Evse:
             meter_id=f"EVSE{settings.id}",
             meter=self._fresh_meter(),
             receipt_required=settings.request_metering_receipt,
+            asks_for_schedules=state.csms_online,
+            schedule_answer=state.schedule_answer,
+            renegotiation_id=str(state.plans) if state.plans else "",
             schedule=tuple(
                 LimitPeriod(period.from_s, replace(state.limits, profile_a=period.limit_a).offer_a)
                 for period in state.schedule

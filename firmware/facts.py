@@ -7,6 +7,7 @@ from firmware.maintenance import MaintenanceBegun, MaintenanceOver, TrialWanted
 from hal.ports import HalFact
 from ocpp_client.ports import AuthorizeAnswer, CsmsFact, IdToken
 from secc.ports import CertificateAnswer, SeccFact
+from secc.schedules import ScheduleAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ Fact = (
     | AuthorizationAnswered
     | TransactionOpened
     | CertificateAnswer
+    | ScheduleAnswer
     | LocalLimit
     | MaintenanceFact
 )

@@ -12,6 +12,7 @@ from functools import partial
 
 from certs.tls.loop import LoopThread
 from firmware.facts import AuthorizationAnswered, Fact, TransactionOpened
+from firmware.planning import charging_needs, schedule_answer
 from firmware.problems import problem
 from hal.ports import BoardFault
 from hal.quantities import EvseId, MeterReading
@@ -28,6 +29,7 @@ from ocpp_client.ports import (
 )
 from ocpp_client.station import OcppStation
 from secc.ports import CertificateAnswer, CertificateRequested, Contract, ContractRefused, PausedSession, V2GEnded
+from secc.schedules import EnergyRequested, ScheduleSelected
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class OperatorSide:
         self._journal = journal
         self._station = station
         self._report = report
+        self._offered: dict[EvseId, list[int]] = {}
         self._work: asyncio.Queue[Work] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -113,6 +116,22 @@ class OperatorSide:
     async def _fetch(self, evse: EvseId, request: CertificateRequested) -> None:
         octets = await self._station.ev_certificate(request.schema, request.action.value, request.exi_request)
         self._report(evse)(CertificateAnswer(request.request_id, octets))
+
+    def plan(self, evse: EvseId, needs: EnergyRequested, phases: int, *, anew: bool) -> None:
+        self._loop.submit(self._plan(evse, needs, phases, anew))
+
+    async def _plan(self, evse: EvseId, needs: EnergyRequested, phases: int, anew: bool) -> None:
+        desk = self._station.planning
+        schedules = desk.schedules(evse) if anew else await desk.plan(evse, charging_needs(needs, phases))
+        self._offered[evse] = [schedule.number for schedule in schedules]
+        self._report(evse)(schedule_answer(needs.request_id, schedules))
+
+    def tell_plan(self, evse: EvseId, chosen: ScheduleSelected) -> None:
+        """By the operator's own number for it; a vehicle that was offered the limits alone chose number 0."""
+        offered = self._offered.get(evse, [])
+        number = offered[chosen.tuple_id - 1] if 0 < chosen.tuple_id <= len(offered) else 0
+        profile = [(period.start_s, period.power_w, period.phases) for period in chosen.profile]
+        self._loop.submit(self._station.planning.chosen(evse, number, profile))
 
     def start_transaction(
         self,

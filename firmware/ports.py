@@ -16,6 +16,7 @@ from ocpp_client.ports import (
     TriggerReason,
 )
 from secc.ports import CertificateRequested, Contract, ContractRefused, PausedSession, V2GEnded
+from secc.schedules import EnergyRequested, ScheduleSelected
 
 
 class SeccControl(Protocol):
@@ -48,6 +49,15 @@ class Operator(Protocol):
     def fetch_certificate(self, evse: EvseId, request: CertificateRequested) -> None:
         """Answers with secc.ports.CertificateAnswer."""
         ...
+
+    def plan(self, evse: EvseId, needs: EnergyRequested, phases: int, *, anew: bool) -> None:
+        """Answers with secc.schedules.ScheduleAnswer. `phases` are the EVSE's.
+
+        `anew`: with the schedules there are; the CSMS is not asked.
+        """
+        ...
+
+    def tell_plan(self, evse: EvseId, chosen: ScheduleSelected) -> None: ...
 
     def start_transaction(
         self,

@@ -34,6 +34,7 @@ from hal import ports as hal
 from ocpp_client import ports as ocpp
 from ocpp_client.ports import StoppedReason, TriggerReason, TxPoint
 from secc import ports as secc
+from secc.schedules import EnergyRequested, ScheduleAnswer, ScheduleSelected
 
 T_STEP_EF_S = 4.0
 """How long state F must stand for a vehicle to notice (ISO 15118-3 table A.1)."""
@@ -75,6 +76,7 @@ class Session:
         state.limits = before.limits
         state.schedule, state.least_a = before.schedule, before.least_a
         state.modem_ready = before.modem_ready
+        state.csms_online = before.csms_online
         state.rules = before.rules
         state.reserved = before.reserved
         state.operative = state.operative_wanted = before.operative_wanted
@@ -306,13 +308,35 @@ class Session:
     def _certificate_answered(self, fact: secc.CertificateAnswer) -> None:
         self.state.certificate_answer = fact
 
+    def _energy_requested(self, fact: EnergyRequested) -> Iterable[Effect]:
+        """The operator hears of the needs but where it sent the vehicle back itself: then its plan is ready (K16)."""
+        if fact.request_id:
+            anew, self.state.plan_anew = self.state.plan_anew, False
+            yield effects.Plan(fact, anew)
+
+    def _schedule_answered(self, fact: ScheduleAnswer) -> None:
+        self.state.schedule_answer = fact
+
+    def _schedule_selected(self, fact: ScheduleSelected) -> Iterable[Effect]:
+        self.state.planned = True
+        yield effects.TellPlan(fact)
+
+    def _plan_changed(self, _: ocpp.PlanChanged) -> None:
+        """One that has not chosen yet is asking, or will."""
+        if self.state.planned:
+            self.state.plan_anew = True
+            self.state.plans += 1
+
+    def _csms_online(self, fact: ocpp.CsmsOnline) -> None:
+        self.state.csms_online = fact.online
+
     def _power_wanted(self, fact: secc.PowerWanted) -> None:
         self.state.power_wanted = fact.wanted and self.state.maintenance is None
 
     def _v2g_ended(self, fact: secc.V2GEnded) -> Iterable[Effect]:
         """Power never outlives the conversation. A vehicle that failed before it was served may try again."""
         state = self.state
-        state.power_wanted = False
+        state.power_wanted = state.planned = state.plan_anew = False
         state.v2g_session_id = ""
         if state.maintenance is not None:
             return
@@ -496,6 +520,9 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     secc.ContractRefused: Session._contract_refused,
     secc.CertificateRequested: Session._certificate_requested,
     secc.CertificateAnswer: Session._certificate_answered,
+    EnergyRequested: Session._energy_requested,
+    ScheduleAnswer: Session._schedule_answered,
+    ScheduleSelected: Session._schedule_selected,
     secc.PowerWanted: Session._power_wanted,
     secc.V2GEnded: Session._v2g_ended,
     ocpp.RemoteStart: Session._remote_start,
@@ -506,6 +533,8 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ocpp.ResetRequested: Session._reset_requested,
     ocpp.AvailabilityChanged: Session._availability_changed,
     ocpp.CsmsLimit: Session._csms_limit,
+    ocpp.CsmsOnline: Session._csms_online,
+    ocpp.PlanChanged: Session._plan_changed,
     AuthorizationAnswered: Session._authorization_answered,
     LocalLimit: Session._local_limit,
     MaintenanceBegun: Session._maintenance_begun,

@@ -17,6 +17,7 @@ from ocpp_client.ports import (
     TxPoint,
 )
 from secc.ports import Authorization, CertificateAnswer, PaymentOption
+from secc.schedules import ScheduleAnswer
 
 
 class Hlc(Enum):
@@ -74,6 +75,8 @@ class State:
     least_a: float = MINIMUM_A
     """Under it the vehicle charges badly, the operator says (minChargingRate): its share of the site is no less."""
 
+    csms_online: bool = False
+
     plugged: bool = False
     contactor: Contactor = Contactor.OPEN
     faults: dict[Fault, Severity] = field(default_factory=dict)
@@ -93,6 +96,14 @@ class State:
     v2g_session_id: str = ""
     payment: PaymentOption | None = None
     certificate_answer: CertificateAnswer | None = None
+    schedule_answer: ScheduleAnswer | None = None
+    """The operator's, to the needs the vehicle named last."""
+    planned: bool = False
+    """Whether the vehicle has chosen a schedule."""
+    plan_anew: bool = False
+    """The operator has planned anew of itself, and the vehicle has not come for it yet."""
+    plans: int = 0
+    """How often it did."""
     power_wanted: bool = False
     """Between PowerDelivery Start and Stop."""
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from hal.quantities import EvseId
 from ocpp_client.actions import Answer, Handlers, SendLater, accepted, status
 from ocpp_client.composite import composite
-from ocpp_client.profile_rules import ProfileRefused
+from ocpp_client.profile_rules import TX_PROFILE, ProfileRefused
 from ocpp_client.profiles import Installed, Profiles
 from ocpp_client.wire import Payload
 
@@ -14,18 +15,21 @@ MAX_COMPOSITE_S = 366 * 86400
 
 
 class ChargingActions:
-    """`changed` is called with the time a CALL was read when what holds may have changed."""
+    """`changed` is called with the time a CALL was read when what holds may have changed, `planned` for each EVSE whose
+    transaction's own profile came or went."""
 
     def __init__(
         self,
         profiles: Profiles,
         now_utc: Callable[[], datetime],
         changed: Callable[[float], None],
+        planned: Callable[[EvseId], None],
         send_later: SendLater,
     ) -> None:
         self._profiles = profiles
         self._now_utc = now_utc
         self._changed = changed
+        self._planned = planned
         self._send_later = send_later
 
     def handlers(self) -> Handlers:
@@ -42,12 +46,17 @@ class ChargingActions:
         except ProfileRefused as refused:
             return status("Rejected", refused.reason_code, refused.detail)
         self._changed(at_s)
+        if request["chargingProfile"]["chargingProfilePurpose"] == TX_PROFILE:
+            self._planned(EvseId(request["evseId"]))
         return accepted()
 
     async def clear_charging_profile(self, request: Payload, at_s: float) -> Answer:
-        if not self._profiles.clear(request.get("chargingProfileId"), request.get("chargingProfileCriteria")):
+        cleared = self._profiles.clear(request.get("chargingProfileId"), request.get("chargingProfileCriteria"))
+        if not cleared:
             return status("Unknown")
         self._changed(at_s)
+        for evse_id in sorted({item.evse_id for item in cleared if item.calculable.purpose == TX_PROFILE}):
+            self._planned(EvseId(evse_id))
         return accepted()
 
     async def get_charging_profiles(self, request: Payload, _at_s: float) -> Answer:

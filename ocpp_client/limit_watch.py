@@ -54,5 +54,9 @@ class LimitWatch:
 
     def _fact(self, evse_id: EvseId, ahead: list[Span], at_s: float, to_monotonic: float) -> CsmsLimit:
         limit_a, phases, least_a = self._words(ahead[0])
-        schedule = tuple(SchedulePeriod(span.start + to_monotonic, self._words(span)[0]) for span in ahead[1:])
-        return CsmsLimit(evse_id, limit_a, at_s, phases, least_a, schedule)
+        supply = self._profiles.supply
+        schedule = tuple(
+            SchedulePeriod(span.start + to_monotonic, span.allowance.limit_a(supply), span.allowance.limit_w(supply))
+            for span in ahead[1:]
+        )
+        return CsmsLimit(evse_id, limit_a, at_s, phases, least_a, schedule, ahead[0].allowance.limit_w(supply))

@@ -419,10 +419,75 @@ class CsmsOnline:
 
 @dataclass(frozen=True, slots=True)
 class SchedulePeriod:
-    """From `from_s` (monotonic) on: `limit_a` per phase, None for no limit."""
+    """From `from_s` (monotonic) on: `limit_a` per phase, `power_w` in all, None for no limit."""
 
     from_s: float
     limit_a: float | None
+    power_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TariffCost:
+    """OCPP CostType: `kind` is a CostKindEnumType, the value `amount` times ten to the power of `multiplier`."""
+
+    kind: str
+    amount: int
+    multiplier: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TariffEntry:
+    """From `from_s` (monotonic) on. `consumption` is what it costs from each power (W) on, up to three costs each."""
+
+    from_s: float
+    price_level: int | None = None
+    consumption: tuple[tuple[float, tuple[TariffCost, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """OCPP SalesTariffType."""
+
+    number: int
+    entries: tuple[TariffEntry, ...]
+    description: str = ""
+    price_levels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSchedule:
+    """One of the schedules a vehicle may choose from, with all else that limits it; `number` is OCPP's."""
+
+    number: int
+    periods: tuple[SchedulePeriod, ...]
+    tariff: Tariff | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingNeeds:
+    """What a vehicle said of its needs, as OCPP's ChargingNeedsType has it. None: it did not say."""
+
+    mode: str
+    """OCPP EnergyTransferModeEnumType."""
+    max_schedules: int
+    max_current_a: float
+    min_current_a: float = 0.0
+    max_voltage_v: float = 0.0
+    energy_wh: float | None = None
+    departure_s: float | None = None
+    """From now on."""
+    max_power_w: float | None = None
+    soc_percent: int | None = None
+    capacity_wh: float | None = None
+    full_soc_percent: int | None = None
+    bulk_soc_percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """The operator plans anew for the transaction on this EVSE: a vehicle that plans is sent back for a schedule."""
+
+    evse_id: EvseId
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,6 +508,8 @@ class CsmsLimit:
     """minChargingRate: the least the vehicle charges well with."""
     schedule: tuple[SchedulePeriod, ...] = ()
     """How the limit will change, ascending, as far as is known."""
+    power_w: float | None = None
+    """The same limit in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,6 +621,7 @@ class EventSent:
 CsmsFact = (
     CsmsOnline
     | CsmsLimit
+    | PlanChanged
     | RemoteStop
     | RemoteStart
     | TokenDeauthorized

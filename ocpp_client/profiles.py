@@ -8,8 +8,10 @@ constraints bound whatever the others allow.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 from hal.quantities import EvseId
@@ -24,7 +26,7 @@ from ocpp_client.profile_rules import (
     ProfileRefused,
     check_shape,
 )
-from ocpp_client.schedule import Allowance, Profile, Supply, stack_allowance, together, unix
+from ocpp_client.schedule import Allowance, Profile, Supply, earliest, stack_allowance, together, unix
 from ocpp_client.wire import Payload, parse_time
 
 _FOREVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -55,6 +57,7 @@ class Profiles:
         self._installed: dict[int, Installed] = {}
         self._external: dict[tuple[str, int], Installed] = {}
         self._chosen: dict[int, int] = {}
+        self._open: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._installed)
@@ -70,7 +73,7 @@ class Profiles:
         if profile["id"] not in self._installed and len(self._installed) >= self._limits.max_profiles:
             raise ProfileRefused("TooManyProfiles", f"at most {self._limits.max_profiles} profiles")
         self._installed[profile["id"]] = Installed(evse_id, profile, Profile.of(profile))
-        self._chosen.pop(profile["id"], None)
+        self._forget_choice(profile["id"])
 
     def set_external(self, source: str, evse_id: int, profile: Payload | None) -> None:
         """What `source` (ChargingLimitSourceEnumType) bounds an EVSE or the station by; None lifts it."""
@@ -79,9 +82,29 @@ class Profiles:
         else:
             self._external[source, evse_id] = Installed(evse_id, profile, Profile.of(profile), source)
 
+    def leave_open(self, profile_id: int) -> None:
+        """The vehicle is being asked which of the profile's schedules it chooses; before that, the first holds."""
+        if len(self._installed[profile_id].calculable.schedules) > 1:
+            self._open.add(profile_id)
+
     def choose(self, profile_id: int, schedule_id: int) -> None:
-        """The vehicle's choice among a profile's schedules; the first holds until then."""
+        """The vehicle's choice."""
+        self._open.discard(profile_id)
         self._chosen[profile_id] = schedule_id
+
+    @contextmanager
+    def as_if_chosen(self, profile_id: int, schedule_id: int) -> Iterator[None]:
+        """What would hold with this choice."""
+        before = self._chosen, self._open
+        self._chosen, self._open = {**self._chosen, profile_id: schedule_id}, self._open - {profile_id}
+        try:
+            yield
+        finally:
+            self._chosen, self._open = before
+
+    def _forget_choice(self, profile_id: int) -> None:
+        self._open.discard(profile_id)
+        self._chosen.pop(profile_id, None)
 
     def _check_place(self, evse_id: int, profile: Payload) -> None:
         purpose = profile["chargingProfilePurpose"]
@@ -119,23 +142,22 @@ class Profiles:
 
     # --- Clearing and reporting ---
 
-    def clear(self, profile_id: int | None, criteria: Payload | None) -> bool:
-        """Whether any profile was cleared (K10). An id outweighs criteria; neither clears all the CSMS has set."""
+    def clear(self, profile_id: int | None, criteria: Payload | None) -> list[Installed]:
+        """What was cleared (K10). An id outweighs criteria; neither clears all the CSMS has set."""
         chosen = [
             number
             for number, installed in self._installed.items()
             if (number == profile_id if profile_id is not None else _matches(installed, criteria or {}))
         ]
         for number in chosen:
-            del self._installed[number]
-            self._chosen.pop(number, None)
-        return bool(chosen)
+            self._forget_choice(number)
+        return [self._installed.pop(number) for number in chosen]
 
     def transaction_ended(self, transaction_id: str) -> None:
         for number, installed in list(self._installed.items()):
             if installed.profile.get("transactionId") == transaction_id:
                 del self._installed[number]
-                self._chosen.pop(number, None)
+                self._forget_choice(number)
 
     def find(self, evse_id: int | None, criterion: Payload) -> list[Installed]:
         """K09: `criterion` is a ChargingProfileCriterionType."""
@@ -179,12 +201,20 @@ class Profiles:
         return together((own, station, *self._constraints(evse_id, at)))
 
     def _stack(self, purpose: str, evse_ids: Iterable[int], at: int, relative_to: int | None) -> Allowance:
-        wanted = (
-            (item.calculable, self._chosen.get(item.profile["id"]))
+        return stack_allowance(
+            (item.calculable.stack_level, self._says(item, at, relative_to))
             for item in self._installed.values()
             if item.calculable.purpose == purpose and item.evse_id in evse_ids
         )
-        return stack_allowance(wanted, at, relative_to)
+
+    def _says(self, item: Installed, at: int, relative_to: int | None) -> Allowance:
+        """While the vehicle has its choice of schedules, the highest of them: it may choose that one."""
+        number = item.profile["id"]
+        if number not in self._open:
+            return item.calculable.at(at, relative_to, self._chosen.get(number))
+        each = [item.calculable.at(at, relative_to, schedule.number) for schedule in item.calculable.schedules]
+        highest = max(each, key=lambda allowance: _or_infinite(allowance.limit_a(self.supply)))
+        return replace(highest, until=earliest(*(allowance.until for allowance in each)))
 
     def _constraints(self, evse_id: int, at: int) -> Iterator[Allowance]:
         """Each source's own: the lowest of them holds."""
@@ -217,6 +247,10 @@ class Profiles:
             except ProfileRefused:
                 left_out += 1
         return left_out
+
+
+def _or_infinite(limit: float | None) -> float:
+    return inf if limit is None else limit
 
 
 def _same_slot(other: Installed, evse_id: int, profile: Payload) -> bool:

@@ -170,11 +170,10 @@ def _period(schedule: Schedule, start: int, end: int | None, moment: int) -> All
     )
 
 
-def stack_allowance(profiles: Iterable[tuple[Profile, int | None]], moment: int, relative_to: int | None) -> Allowance:
-    """By the profiles of one purpose, each with its chosen schedule: the highest stack level that says something."""
+def stack_allowance(said: Iterable[tuple[int, Allowance]]) -> Allowance:
+    """Of one purpose, each with its profile's stack level: the highest that says something."""
     until = None
-    for profile, chosen in sorted(profiles, key=lambda entry: -entry[0].stack_level):
-        allowance = profile.at(moment, relative_to, chosen)
+    for _, allowance in sorted(said, key=lambda entry: -entry[0]):
         until = earliest(until, allowance.until)
         if allowance.limits:
             return replace(allowance, until=until)

@@ -41,6 +41,7 @@ from ocpp_client.metering import ReadingContext
 from ocpp_client.network import Network, NetworkProfile
 from ocpp_client.network_actions import NetworkActions
 from ocpp_client.notices import notify_event
+from ocpp_client.planning_desk import PlanningDesk
 from ocpp_client.ports import (
     AuthorizationStatus,
     AuthorizeAnswer,
@@ -180,6 +181,16 @@ class OcppStation:
         self._blocks = Blocks(self._block_state, around)
         self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count, supply)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
+        self.planning = PlanningDesk(
+            self._profiles,
+            self._transactions.on,
+            self._dialogue.request,
+            self.clock.now,
+            time.monotonic,
+            report,
+            self._desk.profiles_changed,
+            config.schedule_wait_s,
+        )
         self._certificates: CertificateDesk | None = None
         if certificates is not None:
             self._certificates = CertificateDesk(self, certificates, self._dialogue.request, self._send_later)
@@ -190,7 +201,13 @@ class OcppStation:
         self._event_id = 0
 
     def _handlers(self, certificates: CertificateStore | None) -> Handlers:
-        charging = ChargingActions(self._profiles, self.clock.now, self._desk.profiles_changed, self._send_later)
+        charging = ChargingActions(
+            self._profiles,
+            self.clock.now,
+            self._desk.profiles_changed,
+            lambda evse_id: self.planning.profile_set(evse_id),
+            self._send_later,
+        )
         device = DeviceActions(self.model, self.clock.now, self._variables_changed, self._send_later)
         local = AuthorizationActions(
             self._authorizer, self._authorization_rules, self._cache_changed, self.clock.now, self._send_later

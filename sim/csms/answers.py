@@ -24,6 +24,10 @@ class Policy:
     require_ocsp: bool = True
     """Whether a contract without OCSP hash data is refused (C07)."""
     group_of: dict[str, str] = field(default_factory=dict)
+    needs_status: str = "Rejected"
+    """NotifyEVChargingNeedsStatusEnumType: whether it plans for vehicles."""
+    schedule_status: str = "Accepted"
+    """Its word on a vehicle's own plan."""
 
 
 class Answers:
@@ -45,6 +49,10 @@ class Answers:
             return self._transaction_event(payload)
         if action == "GetCertificateStatus":
             return {"status": "Failed"} if self.certificate_status is None else self.certificate_status(payload)
+        if action == "NotifyEVChargingNeeds":
+            return {"status": self.policy.needs_status}
+        if action == "NotifyEVChargingSchedule":
+            return {"status": self.policy.schedule_status}
         if action in ("SignCertificate", "DataTransfer"):
             return {"status": "Accepted"}
         return {}

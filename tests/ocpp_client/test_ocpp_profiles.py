@@ -84,6 +84,11 @@ def make(
     }
 
 
+def told(limit_a: float | None, at_s: float, *ahead: tuple[float, float]) -> CsmsLimit:
+    schedule = tuple(SchedulePeriod(from_s, amps, amps * 690.0) for from_s, amps in ahead)
+    return CsmsLimit(ONE, limit_a, at_s, schedule=schedule, power_w=None if limit_a is None else limit_a * 690.0)
+
+
 @pytest.fixture
 def station() -> Station:
     return Station()
@@ -188,12 +193,12 @@ def test_the_watch_tells_each_change_once(station: Station) -> None:
     watch = LimitWatch(station.profiles, (0, 1, 2))
     assert watch.refresh(NOON, 5.0) == []
     station.set(1, periods=[{"startPeriod": 0, "limit": 16.0}, {"startPeriod": 60, "limit": 6.0}])
-    assert watch.refresh(NOON, 6.0) == [CsmsLimit(ONE, 16.0, 6.0, schedule=(SchedulePeriod(66.0, 6.0),))]
+    assert watch.refresh(NOON, 6.0) == [told(16.0, 6.0, (66.0, 6.0))]
     assert watch.refresh(NOON, 7.0) == []
     assert watch.changes_at == at(seconds=60)
-    assert watch.refresh(at(seconds=60), 66.0) == [CsmsLimit(ONE, 6.0, 66.0)]
+    assert watch.refresh(at(seconds=60), 66.0) == [told(6.0, 66.0)]
     station.profiles.clear(None, None)
-    assert watch.refresh(at(seconds=61), 67.0) == [CsmsLimit(ONE, None, 67.0)]
+    assert watch.refresh(at(seconds=61), 67.0) == [told(None, 67.0)]
 
 
 # --- The composite schedule ---
@@ -251,7 +256,9 @@ def test_a_choice_of_schedules_is_the_vehicles(station: Station) -> None:
     profile = make(purpose="TxProfile", limit=10.0, transactionId="tx-1")
     profile["chargingSchedule"].append(profile["chargingSchedule"][0] | {"id": 2, "chargingSchedulePeriod": [PERIOD]})
     station.profiles.set(1, profile)
-    assert station.limit() == 10.0, "the first until it has chosen"
+    assert station.limit() == 10.0, "the first for a vehicle that is not asked"
+    station.profiles.leave_open(1)
+    assert station.limit() == 10.0, "the highest while it may choose it"
     station.profiles.choose(1, 2)
     assert station.limit() == 7.0
     station.profiles.set(1, profile)
@@ -262,11 +269,11 @@ def test_a_relative_default_profile_is_laid_out_before_its_transaction(station: 
     periods = [{"startPeriod": 0, "limit": 32.0}, {"startPeriod": 60, "limit": 6.0}]
     station.set(0, kind="Relative", periods=periods)
     watch = LimitWatch(station.profiles, (1,))
-    assert watch.refresh(NOON, 0.0) == [CsmsLimit(ONE, 32.0, 0.0, schedule=(SchedulePeriod(60.0, 6.0),))]
+    assert watch.refresh(NOON, 0.0) == [told(32.0, 0.0, (60.0, 6.0))]
     assert watch.changes_at is None, "it has not begun"
     assert watch.refresh(at(minutes=5), 300.0) == []
     station.transactions[ONE] = transaction(started=at(minutes=5))
-    assert watch.refresh(at(minutes=5), 300.0) == [CsmsLimit(ONE, 32.0, 300.0, schedule=(SchedulePeriod(360.0, 6.0),))]
+    assert watch.refresh(at(minutes=5), 300.0) == [told(32.0, 300.0, (360.0, 6.0))]
     assert watch.changes_at == at(minutes=6)
 
 
@@ -299,7 +306,7 @@ def test_external_constraints_are_reported_by_their_source_and_not_the_csmss_to_
     station.profiles.set_external("EMS", 1, external(10.0))
     assert [item.source for item in station.profiles.find(None, {"chargingLimitSource": ["EMS"]})] == ["EMS"]
     assert [item.source for item in station.profiles.find(None, {})] == ["EMS", "CSO"]
-    assert station.profiles.clear(None, {"chargingProfilePurpose": "ChargingStationExternalConstraints"}) is False
+    assert station.profiles.clear(None, {"chargingProfilePurpose": "ChargingStationExternalConstraints"}) == []
     station.profiles.clear(None, None)
     assert station.limit() == 10.0
     with pytest.raises(ProfileRefused, match="external constraint's"):
@@ -445,7 +452,7 @@ def ids(station: Station) -> list[int]:
 )
 def test_clearing(profile_id: int | None, criteria: dict[str, Any] | None, left: list[int]) -> None:
     station = filled()
-    assert station.profiles.clear(profile_id, criteria) is (len(left) < 4)
+    assert len(station.profiles.clear(profile_id, criteria)) == 4 - len(left)
     assert ids(station) == left
 
 
