@@ -6,7 +6,7 @@ something floods or that the loop hangs: the EVSE gives up and its supervisor st
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -350,11 +350,17 @@ class Evse:
             asks_for_schedules=state.csms_online,
             schedule_answer=state.schedule_answer,
             renegotiation_id=str(state.plans) if state.plans else "",
-            schedule=tuple(
-                LimitPeriod(period.from_s, replace(state.limits, profile_a=period.limit_a).offer_a)
-                for period in state.schedule
-            ),
+            schedule=tuple(self._ahead()),
         )
+
+    def _ahead(self) -> Iterator[LimitPeriod]:
+        """The operator's periods. A share of the site that nobody contends for will grow as they let it."""
+        state = self._session.state
+        limits = state.limits
+        if limits.site_a is not None and limits.site_a >= replace(limits, site_a=None).offer_a:
+            limits = replace(limits, site_a=state.site_ceiling_a)
+        for period in state.schedule:
+            yield LimitPeriod(period.from_s, replace(limits, profile_a=period.limit_a).offer_a)
 
     def _fresh_meter(self) -> MeterReading | None:
         """For the vehicle; that there is none is said once, by the board's own fault."""

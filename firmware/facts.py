@@ -41,6 +41,8 @@ class LocalLimit:
 
     source: LimitSource
     limit_a: float | None
+    ceiling_a: float | None = None
+    """Of a share: what it could become if nobody else drew."""
 
 
 MaintenanceFact = MaintenanceBegun | TrialWanted | MaintenanceOver

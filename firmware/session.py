@@ -22,7 +22,7 @@ from typing import Any
 
 from firmware import effects
 from firmware.effects import Effect
-from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
+from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import MINIMUM_A, Limits
 from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over, TrialWanted
@@ -481,6 +481,8 @@ class Session:
         return self._limited("profile_a", fact.limit_a)
 
     def _local_limit(self, fact: LocalLimit) -> Iterable[Effect]:
+        if fact.source is LimitSource.SITE:
+            self.state.site_ceiling_a = fact.ceiling_a
         return self._limited(fact.source.value, fact.limit_a)
 
     def _limited(self, name: str, limit_a: float | None) -> Iterable[Effect]:

@@ -38,6 +38,8 @@ class Demand:
     """A vehicle is at the connector and may charge."""
     least_a: float = MINIMUM_A
     most_a: float = inf
+    useful_a: float = inf
+    """The vehicle's own maximum: more is granted only where nobody else can use it."""
     needed_a: float | None = None
     """The current that brings the vehicle its energy by its departure; None: it did not say."""
 
@@ -120,11 +122,10 @@ def allot(
             filling.give(evse, least)
             served.append(evse)
     fair = min(limit) / max(len(served), 1)
-    needs = {
-        evse: min(fair if (needed := demands[evse].needed_a) is None else needed, demands[evse].most_a)
-        for evse in served
-    }
-    filling.fill(needs)
+    useful = {evse: min(demands[evse].useful_a, demands[evse].most_a) for evse in served}
+    needed = {evse: fair if (said := demands[evse].needed_a) is None else said for evse in served}
+    filling.fill({evse: min(needed[evse], useful[evse]) for evse in served})
+    filling.fill(useful)
     filling.fill({evse: demands[evse].most_a for evse in served})
     spare = [evse for evse in order if not demands[evse].present]
     filling.fill({evse: demands[evse].most_a for evse in spare})
@@ -204,6 +205,10 @@ class Sharing:
     @property
     def granted(self) -> dict[EvseId, float]:
         return {evse: share.granted_a for evse, share in self._shares.items()}
+
+    def ceiling_a(self, evse: EvseId) -> float:
+        """What the EVSE could be granted were it alone."""
+        return min(self._limit[phase] for phase in self._shares[evse].phases)
 
     def load(self) -> PhaseAmps:
         """What the vehicles must be taken to draw from each phase, and no more."""

@@ -92,7 +92,8 @@ class Site:
         for number, evse in self._evses.items():
             self._sharing.demand(number, self._demand(number, evse, now))
         for grant in self._sharing.step(now):
-            self._evses[grant.evse].report(LocalLimit(LimitSource.SITE, grant.limit_a))
+            ceiling_a = self._sharing.ceiling_a(grant.evse)
+            self._evses[grant.evse].report(LocalLimit(LimitSource.SITE, grant.limit_a, ceiling_a))
         self._arm(now)
 
     def _arm(self, now: float) -> None:
@@ -107,9 +108,8 @@ class Site:
         needs = self._needs.get(number)
         if needs is None:
             return Demand(present, state.least_a, most_a)
-        if needs.max_current_a > 0:
-            most_a = min(most_a, max(needs.max_current_a, state.least_a))
-        return Demand(present, state.least_a, most_a, self._needed_a(number, evse, needs, now))
+        useful_a = max(needs.max_current_a, state.least_a)
+        return Demand(present, state.least_a, most_a, useful_a, self._needed_a(number, evse, needs, now))
 
     def _needed_a(self, number: EvseId, evse: Evse, needs: EnergyRequested, now: float) -> float | None:
         """The current for what the vehicle asked for, until it wants to leave."""

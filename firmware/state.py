@@ -72,6 +72,8 @@ class State:
 
     schedule: tuple[SchedulePeriod, ...] = ()
     """How the operator's limit will change."""
+    site_ceiling_a: float | None = None
+    """What its share of the site could become."""
     least_a: float = MINIMUM_A
     """Under it the vehicle charges badly, the operator says (minChargingRate): its share of the site is no less."""
 

@@ -119,6 +119,21 @@ def _cost(cost: Payload) -> TariffCost:
     return TariffCost(cost["costKind"], cost["amount"], cost.get("amountMultiplier", 0))
 
 
+def expected(profiles: Profiles, evse_id: EvseId, now: datetime) -> list[tuple[float, float, int | None]]:
+    """What may be drawn at most, as a vehicle's plan would say it."""
+    start, supply = unix(now), profiles.supply
+    rating_w = supply.power_w(supply.max_current_a)
+    plan = list[tuple[float, float, int | None]]()
+    for span in spans(profiles, int(evse_id), start):
+        if span.start >= start + HORIZON_S or len(plan) == MAX_PERIODS:
+            break
+        limit_w = span.allowance.limit_w(supply)
+        power_w = rating_w if limit_w is None else min(limit_w, rating_w)
+        if not plan or plan[-1][1] != power_w:
+            plan.append((float(span.start - start), power_w, span.allowance.phases))
+    return plan
+
+
 def choice_payload(
     evse_id: EvseId, number: int, profile_w: Sequence[tuple[float, float, int | None]], now: datetime
 ) -> Payload:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from hal.quantities import EvseId
-from ocpp_client.planning import choice_payload, needs_payload, planned
+from ocpp_client.planning import choice_payload, expected, needs_payload, planned
 from ocpp_client.ports import ChargingNeeds, PlanChanged, PlannedSchedule, Report, TransactionState
 from ocpp_client.profiles import Profiles
 from ocpp_client.wire import Payload, text_at
@@ -77,14 +77,17 @@ class PlanningDesk:
         return planned(self._profiles, profile, state, now_utc, now - now_utc.timestamp())
 
     async def chosen(self, evse_id: EvseId, number: int, profile_w: Sequence[tuple[float, float, int | None]]) -> None:
-        """The vehicle chose the schedule `number`, and means to draw so much: (start in s, W in all, phases)."""
+        """The vehicle chose the schedule `number`, and means to draw so much: (start in s, W in all, phases).
+
+        One that tells no plan is taken to draw what it may.
+        """
         state = self._transaction_on(evse_id)
         profile = self._profiles.tx_profile(state.transaction_id) if state is not None else None
         if profile is not None and number in (schedule.number for schedule in profile.calculable.schedules):
             self._profiles.choose(profile.profile["id"], number)
             self._changed(self._now_s())
-        response = await self._request(
-            "NotifyEVChargingSchedule", choice_payload(evse_id, number, profile_w, self._now_utc())
-        )
+        now = self._now_utc()
+        plan = profile_w or expected(self._profiles, evse_id, now)
+        response = await self._request("NotifyEVChargingSchedule", choice_payload(evse_id, number, plan, now))
         if text_at(response, "status") == "Rejected":
             log.warning("EVSE %s: the CSMS refuses the vehicle's plan; a new profile would end it", evse_id)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from math import inf
 
 import pytest
 
@@ -35,6 +36,9 @@ def test_equal_vehicles_get_equal_shares() -> None:
 
 def test_what_one_cannot_use_is_the_others() -> None:
     assert right(three(40.0), Demand(True, most_a=8.0), PRESENT, PRESENT) == [8.0, 16.0, 16.0]
+    small = Demand(True, most_a=32.0, useful_a=8.0)
+    assert right(three(40.0), small, PRESENT, PRESENT) == [8.0, 16.0, 16.0]
+    assert right(three(44.0), small, PRESENT) == [12.0, 32.0], "nobody else can use it"
 
 
 def test_who_must_leave_soon_gets_what_it_needs_first() -> None:
@@ -265,7 +269,7 @@ def test_random_sites_never_exceed_any_phase(seed: int) -> None:
                 sharing.set_limit(limit)
             case 1:
                 needed = dice.choice((None, dice.uniform(0, 40)))
-                sharing.demand(evse, Demand(dice.random() < 0.8, dice.uniform(6, 12), dice.uniform(0, 63), needed))
+                sharing.demand(evse, Demand(dice.random() < 0.8, dice.uniform(6, 12), dice.uniform(0, 63), inf, needed))
             case 2:
                 sharing.taken(evse, sharing.granted[evse], now)
             case 3:

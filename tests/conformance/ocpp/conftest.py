@@ -30,6 +30,7 @@ from hal.quantities import EvseId, MeterReading
 from ocpp_client.config import OcppConfig
 from ocpp_client.station import OcppStation
 from sim.csms.server import Csms
+from tests.conformance.ocpp.planner import Secc, SilentPlc
 
 Payload = dict[str, Any]
 
@@ -151,6 +152,7 @@ class Site:
         self.station_options: dict[str, Any] = {}
         self.before_start: Callable[[], None] = lambda: None
         """What the daemon does anew at each start."""
+        self.has_plc = False
         self._state_dir = state_dir
         self._energy_wh: dict[int, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -203,12 +205,14 @@ class Site:
 
     def _add_evse(self, chosen: settings.Evse) -> None:
         number = chosen.id
-        make = partial(Session, Limits(32.0), has_plc=False)
+        make = partial(Session, Limits(32.0), has_plc=self.has_plc)
         evse = Evse(chosen, make, self.operator, [self.site], time.monotonic)
         board = ScriptedBoard(evse.report)
         if (before := self.boards.get(number)) is not None:
             board.energy_wh, board.plugged, board.wanting = before.energy_wh, before.plugged, before.wanting
         evse.board = board  # type: ignore[assignment]
+        if self.has_plc:
+            evse.plc, evse.secc = SilentPlc(), Secc(evse)  # type: ignore[assignment]
         self.boards[number], self.evses[EvseId(number)] = board, evse
         if board.plugged:
             board.plug()
