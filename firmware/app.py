@@ -48,6 +48,7 @@ from firmware.limits import Limits
 from firmware.log_file import LogFile
 from firmware.operator_side import OperatorSide, kept_pause
 from firmware.overrides import add_arguments, overridden
+from firmware.problems import MONITORED
 from firmware.screen import Screen
 from firmware.secrets import SealedSecrets, told_lost
 from firmware.service import ServiceManager, Watch
@@ -393,6 +394,7 @@ def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
         security_profile=csms.security_profile,
         password=csms.password,
         has_display=config.display is not None,
+        problems=MONITORED,
         heartbeat_s=csms.heartbeat_s,
         sampled_interval_s=csms.sampled_interval_s,
         retry_back_off_min_s=csms.retry_back_off_s,

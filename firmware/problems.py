@@ -47,6 +47,9 @@ _COMPONENTS: dict[Fault, tuple[str, str]] = {
     Fault.VENDOR_WARNING: ("EVSE", "Problem"),
 }
 
+MONITORED = tuple(sorted({*_COMPONENTS.values(), ("ISO15118Ctrlr", "Problem")}))
+"""Every component and variable that a problem may name."""
+
 _V2G_CODES: dict[EndReason, str] = {
     EndReason.CONNECTION_LOST: "V2GConnectionLost",
     EndReason.SETUP_TIMEOUT: "V2GSetupTimeout",

@@ -81,6 +81,8 @@ class DeviceModel:
         self._stored: dict[Key, str] = {}
         self._listeners: dict[Key, Callable[[str], None]] = {}
         self._untold: dict[Key, str] = {}
+        self.watcher: Callable[[Key, str], None] | None = None
+        """Told each value that is new and not computed."""
         for variable in variables:
             key = _key(variable)
             self._variables[key] = variable
@@ -110,7 +112,22 @@ class DeviceModel:
         instance: str = "",
     ) -> None:
         """The station's own word on a variable; no rule for a CSMS applies."""
-        self._values[(component.lower(), evse_id, connector, name.lower(), instance.lower())] = value
+        self._take((component.lower(), evse_id, connector, name.lower(), instance.lower()), value)
+
+    def _take(self, key: Key, value: str) -> None:
+        moved = self._values.get(key) != value
+        self._values[key] = value
+        if moved and self.watcher is not None:
+            self.watcher(key, value)
+
+    def find(self, component: Payload, variable: Payload) -> tuple[str, Key | None]:
+        """The variable's key, or why there is none: UnknownComponent, UnknownVariable."""
+        key = key_of(component, variable)
+        return ("Accepted", key) if key in self._variables else (self._unknown(key), None)
+
+    def value(self, key: Key) -> str:
+        """Of a variable there is."""
+        return self._read(key)
 
     def override(self, override: Override) -> str | None:
         """Set from now on, whatever was stored, and not stored itself: the reason against it, or None."""
@@ -197,7 +214,7 @@ class DeviceModel:
         self._stored[key] = value
         if variable.reboot and value != self._values[key]:
             return "RebootRequired", None
-        self._values[key] = value
+        self._take(key, value)
         if key in self._listeners:
             self._untold[key] = value
         return "Accepted", None
@@ -305,7 +322,7 @@ def _named(name: str, instance: str | None) -> Payload:
 
 
 def _characteristics(variable: Variable) -> Payload:
-    result: Payload = {"dataType": variable.kind.value, "supportsMonitoring": False}
+    result: Payload = {"dataType": variable.kind.value, "supportsMonitoring": not variable.constant}
     if variable.unit is not None:
         result["unit"] = variable.unit
     if variable.lowest is not None:

@@ -20,8 +20,12 @@ def notify_event(
     connector_id: int | None,
     texts: Mapping[str, str],
     cleared: bool | None,
+    monitor_id: int | None = None,
 ) -> Payload:
-    """A NotifyEventRequest with one event; empty `texts` are left out, `cleared` None is no alarm but a value."""
+    """A NotifyEventRequest with one event; empty `texts` are left out, `cleared` None is no alarm but a value.
+
+    `monitor_id` is the hard-wired monitor's, where one sees the variable.
+    """
     data: Payload = {
         "eventId": event_id,
         "timestamp": format_time(at),
@@ -31,6 +35,8 @@ def notify_event(
         "component": _component(component, evse_id, connector_id),
         "variable": {"name": variable},
     }
+    if monitor_id is not None:
+        data |= {"eventNotificationType": "HardWiredMonitor", "variableMonitoringId": monitor_id}
     data |= {name: text[: _LENGTHS[name]] for name, text in texts.items() if text}
     if cleared is not None:
         data["cleared"] = cleared

@@ -174,6 +174,8 @@ class OcppStation:
             self.clock,
             report,
             self._send_later,
+            lambda: self.online,
+            self._next_event_id,
             self._tell_durably,
             self._put,
             self._status.reserved,
@@ -297,7 +299,7 @@ class OcppStation:
             "availability": self._availability.restore,
             "auth_cache": self._authorizer.cache.restore,
             "boot_reason": self._take_boot_reason,
-            **self._block_state.takers(),
+            **self._blocks.takers(),
         }
         if self._firmware is not None:
             takers[FIRMWARE_UPDATE] = self._firmware.restore
@@ -475,6 +477,7 @@ class OcppStation:
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:
         """A reading, as often as the board gives them; written down now and then for the case of a power cut."""
         self._invalid_ids.sampled(evse_id, reading)
+        self._blocks.meter_sampled(evse_id, reading)
         await self._desk.meter_sampled(evse_id, reading)
 
     # --- What firmware tells: status and events ---
@@ -498,9 +501,8 @@ class OcppStation:
         transaction_id: str = "",
     ) -> None:
         """NotifyEvent of a hard-wired monitor (N07): a fault that began or cleared, or a value. Kept while offline."""
-        self._event_id += 1
         payload = notify_event(
-            self._event_id,
+            self._next_event_id(),
             self.clock.now(),
             component,
             variable,
@@ -509,8 +511,13 @@ class OcppStation:
             connector_id=connector_id,
             texts={"techCode": tech_code, "techInfo": tech_info, "transactionId": transaction_id},
             cleared=cleared,
+            monitor_id=self._blocks.problem(component, variable, evse_id, value),
         )
         self._dialogue.spawn(self._dialogue.store_notice("NotifyEvent", payload))
+
+    def _next_event_id(self) -> int:
+        self._event_id += 1
+        return self._event_id
 
     def security_event(self, kind: str, tech_info: str = "") -> None:
         """SecurityEventNotification of a critical event (A04): kept until the CSMS has it, and in the security log."""

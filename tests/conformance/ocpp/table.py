@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 CASES = {
     "A": "1 4 5 6 7 9 10 11 14 15 19 20 21 22 23",
-    "B": "1-3 6 7 9-15 20-30 32-37 39 41 43 45-47 49-53 57",
+    "B": "1-3 6 7 9-18 20-30 32-37 39 41 43 45-47 49-57",
     "C": "2 4-18 21-34 36-49 56-58",
     "D": "1-10",
     "E": "1-17 19-22 24-35 37-45 50-52 54",
@@ -23,12 +23,12 @@ CASES = {
     "K": "1-16 19 21-24 28-44 47 48 50-60 70",
     "L": "1-3 5-8 10-16",
     "M": "1 2 7 9 12 13 17-20 22 23 30 31",
-    "N": "25-32 34-36 46 62",
+    "N": "1-3 5 6 8-13 15-32 34-37 39-41 43-53 56 60 62",
     "O": "1-14 17-20 22 24 26-28 30 32-38",
     "P": "1 3",
 }
 """Charging-station cases, mandatory and conditional: Core, Advanced Security, Local Authorization List, Reservation,
-Advanced User Interface."""
+Advanced User Interface, Advanced Device Management."""
 
 NOT_APPLICABLE = {
     "TC_B_15": "SummaryInventory is supported",
