@@ -28,7 +28,7 @@ from certs.errors import CertsError, KeyUnavailable
 from certs.tls.loop import LoopThread
 from firmware import observers
 from firmware.board_keeper import open_board
-from firmware.boards import Boards
+from firmware.boards import Boards, signs
 from firmware.certificate_watch import CertificateWatch, tell_tpm
 from firmware.certificates import StationCertificates, subjects
 from firmware.config import Config, ConfigError, load
@@ -46,13 +46,14 @@ from firmware.history import History
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.log_file import LogFile
-from firmware.operator_side import OperatorSide, kept_pause
+from firmware.operator_side import kept_pause
 from firmware.overrides import add_arguments, overridden
 from firmware.problems import MONITORED
 from firmware.screen import Screen
 from firmware.secrets import SealedSecrets, told_lost
 from firmware.service import ServiceManager, Watch
 from firmware.session import Session
+from firmware.signing import SigningOperator, last_word
 from firmware.site import Site
 from firmware.supervisor import supervise
 from firmware.update.start import make_update
@@ -64,10 +65,10 @@ from hal.leds import Leds
 from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
 from hal.pn532.reader import Pn532Reader
-from hal.ports import BoardSupport, Fault
-from hal.quantities import EvseId
+from hal.ports import BoardSupport, Fault, SigningMeter
+from hal.quantities import EvseId, MeterReading
 from ocpp_client.config import OcppConfig, Override
-from ocpp_client.ports import OcppError, ResetRequested
+from ocpp_client.ports import OcppError, ResetRequested, TransactionState
 from ocpp_client.station import OcppStation
 from secc.ports import PausedSession
 from secc.server import SeccServer
@@ -109,6 +110,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         watchers.append(site)
         screen = _screen(config, stack)
         dispatcher = Dispatcher(evses, stop.set, site, screen.take)
+        boards = Boards()
         csms = stack.enter_context(LoopThread("csms"))
         secrets = SealedSecrets(credentials.directory / "vault", credentials.tpm)
         key = await _journal_key(config, secrets)
@@ -124,13 +126,16 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             logs=_log_file(config, stack),
             secrets=secrets,
             updater=None if update is None else update.updater,
+            last_word=partial(_last_word, main, boards.signing),
         )
         if update is not None:
             update.station = station
         credentials.now = station.clock.now
         certificates.use_tls = station.use_tls
-        operator = OperatorSide(csms, station, journal, lambda evse: _from_thread(main, evses[evse].report))
-        boards = Boards()
+        names = {EvseId(settings.id): settings.evse_id for settings in config.evse}
+        operator = SigningOperator(
+            csms, station, journal, lambda evse: _from_thread(main, evses[evse].report), boards.signing, names
+        )
         for settings in config.evse:
             evse = Evse(settings, partial(_session, config, settings), operator, watchers, time.monotonic)
             evses[evse.number] = evse
@@ -141,6 +146,8 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
 
         await _on(csms, station.start())
         stack.push_async_callback(lambda: _on(csms, station.stop()))
+        metering = asyncio.create_task(operator.run_meters(), name="signing meters")
+        stack.push_async_callback(_cancel, metering)
         working = [csms.submit(operator.run()), _watch_certificates(config, certificates, station, csms)]
         if update is not None:
             working.append(csms.submit(update.slots.prove()))
@@ -161,6 +168,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         await stop.wait()
         manager.say("STOPPING=1")
         await _end_transactions(list(evses.values()))
+        await operator.drain_meters()
         await _on(csms, operator.drain())
         for work in working:
             work.cancel()
@@ -269,6 +277,13 @@ async def _start_secc(
     return SeccSide(loop, server, tls)
 
 
+async def _last_word(
+    main: asyncio.AbstractEventLoop, meters: Mapping[EvseId, SigningMeter], state: TransactionState
+) -> MeterReading | None:
+    """On the CSMS's loop: the meters live on the main one."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(last_word(meters, state), main))
+
+
 def _from_thread(main: asyncio.AbstractEventLoop, take: Callable[[T], None]) -> Callable[[T], None]:
     """`take`, to be called from another loop's thread."""
 
@@ -351,6 +366,7 @@ def _session(config: Config, settings: EvseSettings) -> Session:
         nominal_under_hlc=settings.hlc_pilot == "nominal",
         slac_retries=settings.slac_retries,
         ev_connection_timeout_s=config.csms.ev_connection_timeout_s,
+        signed_metering=signs(settings),
     )
 
 
@@ -405,6 +421,7 @@ def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
         meter_note_s=csms.meter_note_s,
         allow_unsigned_firmware=config.update is not None and config.update.allow_unsigned,
         update_stops_transactions=config.update is not None and config.update.when_busy == "stop",
+        signs=any(map(signs, config.evse)),
         overrides=overrides,
     )
 

@@ -5,19 +5,30 @@ from collections.abc import Callable
 from firmware.config import Evse as EvseSettings
 from firmware.config import Meter as MeterSettings
 from hal import drivers
+from hal.dcbm import DcbmMeter
 from hal.meter import ModbusMeter
 from hal.metered_board import MeteredBoard
 from hal.modbus.bus import ModbusBus
 from hal.modbus.meters import METERS
 from hal.modbus.rtu_line import RtuLine
 from hal.modbus.tcp_line import TcpLine
-from hal.ports import BoardSupport, Report
+from hal.ports import BoardSupport, Report, SigningMeter
 from hal.quantities import EvseId
+
+SIGNING = "lem-dcbm"
+
+
+def signs(settings: EvseSettings) -> bool:
+    """Whether this EVSE's meter signs what it measures."""
+    return settings.meter is not None and settings.meter.model == SIGNING
 
 
 class Boards:
+    """`signing` are the meters that sign, by their EVSE."""
+
     def __init__(self) -> None:
         self._buses: dict[tuple[str, int], ModbusBus] = {}
+        self.signing: dict[EvseId, SigningMeter] = {}
 
     def make(self, settings: EvseSettings, report: Report, alive: Callable[[], bool]) -> BoardSupport:
         """Nothing is opened yet. Raises hal.drivers.DriverError."""
@@ -29,20 +40,22 @@ class Boards:
 
         if settings.meter is None:
             return board(report)
+        if signs(settings):
+            signing = self.signing[number] = DcbmMeter(settings.meter.host, settings.meter.port or 80, number, report)
+            return MeteredBoard(board, signing, report)
         if settings.meter.model not in METERS:
-            raise drivers.DriverError(f"no such meter: {settings.meter.model}; known are {', '.join(METERS)}")
+            known = ", ".join((*METERS, SIGNING))
+            raise drivers.DriverError(f"no such meter: {settings.meter.model}; known are {known}")
         meter = ModbusMeter(
             self._bus(settings.meter), settings.meter.unit, METERS[settings.meter.model], number, report
         )
         return MeteredBoard(board, meter, report)
 
     def _bus(self, meter: MeterSettings) -> ModbusBus:
-        place = (meter.host, meter.port) if meter.host else (meter.device, 0)
+        place = (meter.host, meter.port or 502) if meter.host else (meter.device, 0)
         if place not in self._buses:
             line = (
-                TcpLine(meter.host, meter.port)
-                if meter.host
-                else RtuLine(meter.device, meter.baudrate, meter.parity, meter.stopbits)
+                TcpLine(*place) if meter.host else RtuLine(meter.device, meter.baudrate, meter.parity, meter.stopbits)
             )
             self._buses[place] = ModbusBus(line)
         return self._buses[place]

@@ -120,12 +120,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A Modbus meter in place of the board's own; by `host` over TCP, else on the serial line `device`."""
+    """A meter in place of the board's own: Modbus by `host` over TCP, else on the serial line `device`; or lem-dcbm,
+    which signs what it measures, by `host`."""
 
     model: str
     unit: int = 1
     host: str = ""
-    port: int = 502
+    port: int = 0
+    """0 for the protocol's own: 502 for Modbus, 80 for lem-dcbm."""
     device: str = ""
     baudrate: int = 9600
     parity: Literal["N", "E", "O"] = "N"

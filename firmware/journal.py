@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from firmware.journal_seal import Adopted, Sealer, Unreadable, adopt, message_at, set_at, transaction_at
-from hal.quantities import EvseId, MeterReading
+from hal.quantities import EvseId, MeterReading, SignedReading
 from ocpp_client.ports import IdToken, JournalError, KeptReading, QueuedMessage, TransactionState
 
 log = logging.getLogger(__name__)
@@ -314,7 +314,9 @@ def _load_meter(raw: dict[str, object]) -> MeterReading:
     current, voltage, wall_time = raw["current_a"], raw["voltage_v"], raw["wall_time"]
     if not (isinstance(current, list) and isinstance(voltage, list) and isinstance(wall_time, str)):
         raise TypeError("meter reading")
+    signed = raw.get("signed")
     fields = raw | {
+        "signed": SignedReading(**signed) if isinstance(signed, dict) else None,
         "current_a": tuple(current),
         "voltage_v": tuple(voltage),
         "wall_time": datetime.fromisoformat(wall_time),

@@ -125,6 +125,8 @@ def _permit(state: State) -> bool:
         return False
     if Severity.EMERGENCY in state.faults.values() or (state.stopped and state.ending is None):
         return False
+    if state.signed_metering and state.transaction_open and not state.transaction_id:
+        return False  # Nothing flows before the meter has begun: what it does not sign cannot be billed.
     return state.power_wanted if state.hlc is Hlc.LINKED else state.hlc is Hlc.NONE
 
 

@@ -143,11 +143,26 @@ class OperatorSide:
         v2g_session_id: str,
         remote_start_id: int | None,
     ) -> None:
+        self.open_transaction(evse, trigger, charging_state, token, meter, v2g_session_id, remote_start_id)
+
+    def open_transaction(
+        self,
+        evse: EvseId,
+        trigger: TriggerReason,
+        charging_state: ChargingState,
+        token: IdToken | None,
+        meter: MeterReading | None,
+        v2g_session_id: str,
+        remote_start_id: int | None,
+        transaction_id: str = "",
+    ) -> None:
+        """`start_transaction`, under an id that was given out before."""
+
         async def start() -> None:
-            transaction_id = await self._station.transaction_started(
-                evse, token, trigger, charging_state, meter, v2g_session_id, remote_start_id
+            opened = await self._station.transaction_started(
+                evse, token, trigger, charging_state, meter, v2g_session_id, remote_start_id, transaction_id
             )
-            self._report(evse)(TransactionOpened(transaction_id))
+            self._report(evse)(TransactionOpened(opened))
 
         self._post(start)
 

@@ -58,8 +58,9 @@ class Session:
         slac_retries: int = 0,
         ev_connection_timeout_s: float = 60.0,
         start_points: Iterable[TxPoint] = (TxPoint.POWER_PATH_CLOSED,),
+        signed_metering: bool = False,
     ) -> None:
-        self.state = State(limits, has_plc, nominal_under_hlc)
+        self.state = State(limits, has_plc, nominal_under_hlc, signed_metering)
         self._levels = AT_REST
         self.record = Record(self.state)
         self._workshop = Workshop(self.state, self.record)

@@ -69,6 +69,8 @@ class State:
     limits: Limits
     has_plc: bool
     nominal_under_hlc: bool
+    signed_metering: bool = False
+    """Whether the EVSE's meter signs: a transaction has its id only once the meter has begun."""
 
     schedule: tuple[SchedulePeriod, ...] = ()
     """How the operator's limit will change."""

@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 from typing import Protocol
 
 from hal.dc.ports import DcMeasured, DcStaged
-from hal.quantities import EvseId, MeterReading
+from hal.quantities import EvseId, MeterReading, SignedReading
 
 
 class HalError(Exception):
@@ -411,6 +411,44 @@ class PowerMeter(Protocol):
 
     def reading(self) -> MeterReading:
         """The latest reading. Raises BoardUnavailable rather than repeat an old value."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredTransaction:
+    """What a signing meter is to write into its records: whose energy it measures."""
+
+    transaction_id: str
+    evse_id: str
+    id_token: str
+
+
+class SigningMeter(PowerMeter, Protocol):
+    """A meter that signs what it measures. It has one transaction at a time; its records are passed on unaltered.
+
+    While a transaction runs, `reading` may bring a signed record of its own.
+    """
+
+    @property
+    def serial(self) -> str:
+        """Empty until the meter has answered once."""
+        ...
+
+    @property
+    def public_key(self) -> str:
+        """Hex of the DER SubjectPublicKeyInfo; empty until the meter has answered once."""
+        ...
+
+    async def start_transaction(self, transaction: MeteredTransaction) -> SignedReading | None:
+        """The record of the beginning, where the meter makes one. Raises BoardUnavailable: nothing is measured."""
+        ...
+
+    async def stop_transaction(self, transaction_id: str) -> SignedReading:
+        """The record of the whole transaction, again for one that has ended. Raises BoardUnavailable."""
+        ...
+
+    async def stop_forgotten(self) -> None:
+        """Stop whatever transaction runs that nobody asked for. Raises BoardUnavailable."""
         ...
 
 

@@ -9,6 +9,17 @@ EvseId = NewType("EvseId", int)
 
 
 @dataclass(frozen=True, slots=True)
+class SignedReading:
+    """What a signing meter says of a reading, or of a whole transaction: passed on as it is, never made or mended."""
+
+    data: str
+    """The record's text, as in `OCMF|{...}|{...}`."""
+    public_key: str
+    """Hex of the key's DER SubjectPublicKeyInfo; empty for a meter that does not tell it."""
+    encoding: str = "OCMF"
+
+
+@dataclass(frozen=True, slots=True)
 class MeterReading:
     """What a meter said at one moment. Phase values are (L1, L2, L3); an absent phase reads 0.
 
@@ -25,6 +36,7 @@ class MeterReading:
     """Of a DC output: current and voltage are the first of the three values, and there are no phases."""
     soc_percent: float | None = None
     """The vehicle's state of charge then, where it tells."""
+    signed: SignedReading | None = None
 
     def age_s(self, now: float) -> float:
         return now - self.taken_at_s

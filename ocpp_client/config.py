@@ -46,6 +46,8 @@ class OcppConfig:
     sampled_interval_s: float = 60.0
     """SampledDataTxUpdatedInterval."""
     measurands: tuple[Measurand, ...] = tuple(Measurand)
+    signs: bool = False
+    """Whether a meter signs its readings."""
     retry_back_off_min_s: float = 10.0
     retry_back_off_random_s: float = 10.0
     retry_back_off_repeats: int = 5

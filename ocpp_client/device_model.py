@@ -102,6 +102,9 @@ class DeviceModel:
     def members(self, component: str, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self.text(component, name).split(",") if part.strip())
 
+    def has(self, component: str, name: str) -> bool:
+        return (component.lower(), None, None, name.lower(), "") in self._variables
+
     def assign(
         self,
         component: str,

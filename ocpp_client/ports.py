@@ -206,6 +206,8 @@ class TransactionState:
     v2g_session_id: str
     remote_start_id: int | None = None
     kept: tuple[KeptReading, ...] = ()
+    key_told: bool = False
+    """Whether the signing meter's public key went out with an event (PublicKeyWithSignedMeterValue)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ from ocpp_client.schedule import Supply
 from ocpp_client.security_events import SecurityEvents
 from ocpp_client.security_log import SecurityLog
 from ocpp_client.status_desk import StatusDesk
-from ocpp_client.transaction_desk import TransactionDesk, sampled_measurands
+from ocpp_client.transaction_desk import LastWord, TransactionDesk, sampled_measurands, silent
 from ocpp_client.transactions import Transactions
 from ocpp_client.triggers import Triggers
 from ocpp_client.variables import station_variables
@@ -106,7 +106,8 @@ class OcppStation:
     """`tls` is for wss; without `certificates` the CSMS cannot manage them, without `logs` it gets no diagnostics,
     without `updater` it cannot update the firmware.
 
-    With `secrets` the BasicAuth password is kept there, else in the journal like any variable.
+    With `secrets` the BasicAuth password is kept there, else in the journal like any variable. `last_word` is asked
+    about a transaction that a power cut left open.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class OcppStation:
         logs: LogSource | None = None,
         secrets: SecretStore | None = None,
         updater: FirmwareUpdater | None = None,
+        last_word: LastWord = silent,
         system_time: Callable[[], datetime] = _system_time,
     ) -> None:
         self._config = config
@@ -160,7 +162,7 @@ class OcppStation:
         self._profiles = Profiles(config.evse_count, supply, self._transactions.on)
         self._availability = Availability(config.evse_count)
         self._desk = TransactionDesk(
-            config, self.model, journal, self._transactions, self._profiles, self.clock, report, self._put
+            config, self.model, journal, self._transactions, self._profiles, self.clock, report, self._put, last_word
         )
         self._status = StatusDesk(
             self.model, self._availability, self._transactions, evse_ids, self.clock, self._report_status, self._put
@@ -429,10 +431,14 @@ class OcppStation:
         meter: MeterReading | None,
         v2g_session_id: str = "",
         remote_start_id: int | None = None,
+        transaction_id: str = "",
     ) -> str:
-        """Started; returns the transaction id. From here on Updated events with meter values follow by themselves."""
+        """Started; returns the transaction id, the one given where one is.
+
+        From here on Updated events with meter values follow by themselves.
+        """
         transaction_id = await self._desk.started(
-            evse_id, id_token, trigger, charging_state, meter, v2g_session_id, remote_start_id
+            evse_id, id_token, trigger, charging_state, meter, v2g_session_id, remote_start_id, transaction_id
         )
         self._blocks.transaction_changed(evse_id, with_token=True)
         return transaction_id

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from ocpp_client.config import OcppConfig
 from ocpp_client.connection import Dialogue
 from ocpp_client.device_model import DeviceModel
 from ocpp_client.limit_watch import LimitWatch
-from ocpp_client.metering import Measurand, ReadingContext, measurands, meter_value
+from ocpp_client.metering import UNSIGNED, KeyRule, Measurand, ReadingContext, Signing, measurands, meter_value
 from ocpp_client.ports import (
     ChargingState,
     IdToken,
@@ -38,6 +38,15 @@ Put = Callable[[str, str | None], None]
 """Store a value under a key, in the background."""
 
 
+LastWord = Callable[[TransactionState], Awaitable[MeterReading | None]]
+"""What the meter says, after a power cut, of a transaction that was open."""
+
+
+async def silent(_state: TransactionState) -> MeterReading | None:
+    """Of a meter that keeps no transactions."""
+    return None
+
+
 def sampled_measurands(model: DeviceModel) -> Sampled:
     """What SampledDataCtrlr and AlignedDataCtrlr ask for now."""
 
@@ -45,7 +54,18 @@ def sampled_measurands(model: DeviceModel) -> Sampled:
         return measurands(model.text("SampledDataCtrlr", f"Tx{event}Measurands"))
 
     aligned = measurands(model.text("AlignedDataCtrlr", "TxEndedMeasurands"))
-    return Sampled(wanted("Started"), wanted("Updated"), wanted("Ended"), aligned)
+    return Sampled(wanted("Started"), wanted("Updated"), wanted("Ended"), aligned, signing(model))
+
+
+def signing(model: DeviceModel) -> Signing:
+    """What goes out with a signing meter's record; a station without one has no such variables."""
+    if not model.has("SampledDataCtrlr", "SignReadings"):
+        return UNSIGNED
+    return Signing(
+        model.flag("SampledDataCtrlr", "SignReadings"),
+        model.flag("AlignedDataCtrlr", "SignReadings"),
+        KeyRule(model.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue")),
+    )
 
 
 class TransactionDesk:
@@ -59,6 +79,7 @@ class TransactionDesk:
         clock: StationClock,
         report: Report,
         put: Put,
+        last_word: LastWord,
     ) -> None:
         self._config = config
         self._model = model
@@ -68,6 +89,7 @@ class TransactionDesk:
         self._clock = clock
         self._report = report
         self._put = put
+        self._last_word = last_word
         self._limits = LimitWatch(profiles, range(config.evse_count + 1))
         self._sampler = Sampler()
         self._ended_sampler = Sampler()
@@ -105,7 +127,7 @@ class TransactionDesk:
             return
         for state in interrupted:
             log.warning("transaction %s was cut short by a power loss", state.transaction_id)
-            await self._store(self._transactions.resume(state))
+            await self._store(self._transactions.resume(state, await self._last_word(state)))
 
     # --- Events ---
 
@@ -118,6 +140,7 @@ class TransactionDesk:
         meter: MeterReading | None,
         v2g_session_id: str,
         remote_start_id: int | None,
+        transaction_id: str,
     ) -> str:
         event = self._transactions.start(
             evse_id,
@@ -129,6 +152,7 @@ class TransactionDesk:
             meter=meter and self._dated(meter),
             v2g_session_id=v2g_session_id,
             remote_start_id=remote_start_id,
+            transaction_id=transaction_id,
         )
         self._sampler.begin(evse_id, self._loop.time(), self._interval_s("TxUpdatedInterval"))
         self._ended_sampler.begin(evse_id, self._loop.time(), self._interval_s("TxEndedInterval"))
@@ -283,7 +307,15 @@ class TransactionDesk:
                 self._dialogue.spawn(self._update_aligned(evse_id, reading, wanted))
 
     def _send_aligned(self, evse_id: EvseId, reading: MeterReading, wanted: tuple[Measurand, ...]) -> None:
-        value = meter_value(self._dated(reading), ReadingContext.SAMPLE_CLOCK, wanted, self._config.phases)
+        rule = signing(self._model)
+        value = meter_value(
+            self._dated(reading),
+            ReadingContext.SAMPLE_CLOCK,
+            wanted,
+            self._config.phases,
+            signed=rule.aligned,
+            with_key=rule.key is KeyRule.EVERY,
+        )
         if value is not None:
             payload: Payload = {"evseId": int(evse_id), "meterValue": [value]}
             self._dialogue.spawn(self._dialogue.tell("MeterValues", payload))

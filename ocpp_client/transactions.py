@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hal.quantities import EvseId, MeterReading
-from ocpp_client.metering import Measurand, ReadingContext, meter_value
+from ocpp_client.metering import UNSIGNED, KeyRule, Measurand, ReadingContext, Signing, is_signed, meter_value
 from ocpp_client.ports import (
     ChargingState,
     IdToken,
@@ -35,6 +35,7 @@ class Sampled:
     updated: tuple[Measurand, ...]
     ended: tuple[Measurand, ...]
     ended_aligned: tuple[Measurand, ...] = ()
+    signing: Signing = UNSIGNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,13 @@ class Transactions:
         meter: MeterReading | None = None,
         v2g_session_id: str = "",
         remote_start_id: int | None = None,
+        transaction_id: str = "",
     ) -> TransactionEvent:
-        """Started, seqNo 0. Raises TransactionError when the EVSE has a transaction."""
+        """Started, seqNo 0; `transaction_id` where one was given out before. Raises TransactionError."""
         if evse_id in self._open:
             raise TransactionError(f"EVSE {evse_id} has a transaction already")
         state = TransactionState(
-            transaction_id=self._new_id(),
+            transaction_id=transaction_id or self._new_id(),
             evse_id=evse_id,
             next_seq_no=0,
             id_token=id_token,
@@ -104,7 +106,7 @@ class Transactions:
             kept=() if meter is None else (KeptReading(ReadingContext.TRANSACTION_BEGIN, meter),),
         )
         payload = self._event("Started", state, at, offline, trigger, with_token=True)
-        self._add_meter(payload, meter, ReadingContext.TRANSACTION_BEGIN, self._sampled().started)
+        state = self._add_meter(payload, state, meter, ReadingContext.TRANSACTION_BEGIN, self._sampled().started)
         return self._advance(payload, state, at)
 
     def update(
@@ -133,7 +135,7 @@ class Transactions:
         )
         payload = self._event("Updated", state, at, offline, trigger, with_token=new_token)
         wanted = self._sampled().updated if measurands is None else measurands
-        self._add_meter(payload, meter, context, wanted)
+        state = self._add_meter(payload, state, meter, context, wanted)
         return self._advance(payload, state, at)
 
     def end(
@@ -154,24 +156,21 @@ class Transactions:
         payload["transactionInfo"]["stoppedReason"] = stopped_reason.value
         if id_token is not None:
             payload["idToken"] = {"idToken": id_token.id_token, "type": id_token.kind}
-        if values := self._ended_values(state):
-            payload["meterValue"] = values
-        event = self._advance(payload, state, at)
+        event = self._advance(payload, self._add_ended(payload, state), at)
         del self._open[evse_id]
         return replace(event, ended=True)
 
-    def _ended_values(self, state: TransactionState) -> list[Payload]:
+    def _add_ended(self, payload: Payload, state: TransactionState) -> TransactionState:
         """The whole transaction in its own order: begin, what was kept on the way, end (J01, J02)."""
         sampled = self._sampled()
         told = list(state.kept)
         if state.last_meter is not None:
             told.append(KeptReading(ReadingContext.TRANSACTION_END, state.last_meter))
-        values = []
         for kept in told:
             context = ReadingContext(kept.context)
             wanted = sampled.ended_aligned if context is ReadingContext.SAMPLE_CLOCK else sampled.ended
-            values.append(meter_value(kept.reading, context, wanted, self._phases))
-        return [value for value in values if value is not None]
+            state = self._add_meter(payload, state, kept.reading, context, wanted)
+        return state
 
     def keep(self, evse_id: EvseId, context: ReadingContext, meter: MeterReading) -> TransactionState | None:
         """A reading for the Ended event; the transaction's new state, None without one."""
@@ -193,8 +192,12 @@ class Transactions:
         self._open[evse_id] = replace(state, last_meter=_later(state.last_meter, meter))
         return self._open[evse_id]
 
-    def resume(self, state: TransactionState) -> TransactionEvent:
-        """Ends a transaction the power cut short: dated and metered by what was last known."""
+    def resume(self, state: TransactionState, meter: MeterReading | None = None) -> TransactionEvent:
+        """Ends a transaction the power cut short: dated and metered by what was last known.
+
+        `meter` is the word of a meter that went on counting by itself.
+        """
+        state = replace(state, last_meter=_later(state.last_meter, meter))
         self._open[state.evse_id] = state
         at = state.last_event_at if state.last_meter is None else max(state.last_event_at, state.last_meter.wall_time)
         return self.end(
@@ -238,13 +241,24 @@ class Transactions:
         return payload
 
     def _add_meter(
-        self, payload: Payload, meter: MeterReading | None, context: ReadingContext, wanted: Iterable[Measurand]
-    ) -> None:
+        self,
+        payload: Payload,
+        state: TransactionState,
+        meter: MeterReading | None,
+        context: ReadingContext,
+        wanted: Iterable[Measurand],
+    ) -> TransactionState:
+        """One more meterValue, if anything is wanted of it; the state knows whether the meter's key went with it."""
         if meter is None:
-            return
-        value = meter_value(meter, context, wanted, self._phases)
-        if value is not None:
-            payload["meterValue"] = [value]
+            return state
+        signing = self._sampled().signing
+        with_key = signing.key is KeyRule.EVERY or (signing.key is KeyRule.ONCE and not state.key_told)
+        signed = signing.applies(context)
+        value = meter_value(meter, context, wanted, self._phases, signed=signed, with_key=with_key)
+        if value is None:
+            return state
+        payload.setdefault("meterValue", []).append(value)
+        return replace(state, key_told=state.key_told or (with_key and is_signed(value)))
 
     def _advance(self, payload: Payload, state: TransactionState, at: datetime) -> TransactionEvent:
         state = replace(state, next_seq_no=state.next_seq_no + 1, last_event_at=max(state.last_event_at, at))
@@ -253,7 +267,12 @@ class Transactions:
 
 
 def _later(old: MeterReading | None, new: MeterReading | None) -> MeterReading | None:
-    """The reading to keep: a register that goes back is a fault of the meter, not energy given back."""
-    if new is None or (old is not None and new.energy_import_wh < old.energy_import_wh):
+    """The reading to keep: a register that goes back is a fault of the meter, not energy given back.
+
+    What the meter signed is kept all the same: it is not for us to judge.
+    """
+    if new is None:
         return old
+    if old is not None and new.energy_import_wh < old.energy_import_wh:
+        return replace(old, signed=new.signed) if new.signed is not None else old
     return new

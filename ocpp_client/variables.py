@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from ocpp_client.config import OcppConfig
 from ocpp_client.device_model import DataType, Mutability, Variable
-from ocpp_client.metering import Measurand
+from ocpp_client.metering import KeyRule, Measurand
 from ocpp_client.network import SLOTS
 from ocpp_client.ports import TxPoint
 from ocpp_client.profile_rules import LIMITS
@@ -211,6 +211,12 @@ def _metering(config: OcppConfig) -> Iterator[Variable]:
     yield measurands(aligned, "TxEndedMeasurands", "")
     yield interval(aligned, "Interval", 0)
     yield interval(aligned, "TxEndedInterval", 0)
+    if config.signs:
+        yield Variable(sampled, "SignReadings", _BOOLEAN, "true", None, _RW)
+        yield Variable(aligned, "SignReadings", _BOOLEAN, "false", None, _RW)
+        rules = tuple(rule.value for rule in KeyRule)
+        name = "PublicKeyWithSignedMeterValue"
+        yield Variable("OCPPCommCtrlr", name, _OPTION, KeyRule.ONCE.value, None, _RW, choices=rules)
 
 
 def _smart_charging() -> Iterator[Variable]:

@@ -58,6 +58,8 @@ class Options:
     """More keys of the configuration's [[evse]]."""
     control: dict[str, str] = field(default_factory=dict)
     """More keys of the configuration's [control]."""
+    meter: dict[str, str | int] = field(default_factory=dict)
+    """The configuration's [evse.meter], if it has one; `start_meter` serves it."""
 
 
 class Site:
@@ -160,6 +162,8 @@ class Site:
             "[control]": {"socket": self._path("control.sock"), **self.options.control},
             "[[evse]]": evse,
         }
+        if self.options.meter:
+            tables["[evse.meter]"] = self.options.meter
         text = "\n".join(
             f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
             for head, table in tables.items()
@@ -192,6 +196,11 @@ class Site:
         self._start("board", "station", ["sim.mcu", *arguments])
         self.wait_for(device.exists, "the board's serial line", 10)
 
+    def start_meter(self) -> None:
+        """The signing meter of `Options.meter`, which measures what flows through the board."""
+        arguments = ["--dcbm-port", str(self.options.meter["port"]), "--cable", self._path("cable1.sock")]
+        self._start("meter", "station", ["sim.meter", *arguments])
+
     def start_daemon(self) -> None:
         """Returns once the station is ready, whether or not the CSMS answers."""
         before = len(self.log_of("evsed"))
@@ -203,6 +212,8 @@ class Site:
         self.start_csms()
         self.start_modems()
         self.start_board()
+        if self.options.meter:
+            self.start_meter()
         self.start_daemon()
 
     def start_vehicle(self, kind: str, *more: str, contract: str = "good") -> "subprocess.Popen[bytes]":

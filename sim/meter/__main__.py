@@ -1,4 +1,5 @@
-"""`python -m sim.meter --pty-link PATH`: a Modbus meter on a serial line or a TCP port, as one process.
+"""`python -m sim.meter --pty-link PATH`: a Modbus meter on a serial line or a TCP port, as one process; or, with
+`--dcbm-port`, a DC meter that signs what it measures, over HTTP.
 
 With `--cable` it measures what flows through that simulated board's contactor.
 """
@@ -8,12 +9,14 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hal.modbus.meters import METERS
 from sim.mcu.cable import Cable, CableError, Levels
 from sim.mcu.line import Quality
+from sim.meter.dcbm import Dcbm, serve
 from sim.meter.device import Meter
 from sim.meter.server import SerialMeters, serve_tcp
 
@@ -25,6 +28,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--pty-link", type=Path, help="where the daemon finds the serial line")
     where.add_argument("--tcp-port", type=int, help="serve Modbus TCP on localhost")
+    where.add_argument("--dcbm-port", type=int, help="serve a signing LEM DCBM over HTTP on localhost")
     parser.add_argument("--model", choices=sorted(METERS), default="eastron-sdm630")
     parser.add_argument("--unit", type=int, default=1)
     parser.add_argument("--cable", type=Path, help="Unix socket of the simulated board to measure")
@@ -42,11 +46,18 @@ def _measure(meter: Meter, levels: Levels, since_wh: float) -> None:
     meter.energy_wh = since_wh + levels.energy_wh
 
 
-async def _follow(meter: Meter, path: Path) -> None:
-    since_wh = meter.energy_wh
+def _measure_dc(meter: Dcbm, levels: Levels, since_wh: float) -> None:
+    """One circuit in place of three."""
+    meter.voltage_v = levels.voltage_v[0]
+    meter.current_a = sum(levels.current_a)
+    meter.power_w = meter.voltage_v * meter.current_a
+    meter.energy_wh = since_wh + levels.energy_wh
+
+
+async def _follow(path: Path, measure: Callable[[Levels], None]) -> None:
     async with await Cable.connect(path) as cable:
         while True:
-            _measure(meter, cable.levels, since_wh)
+            measure(cable.levels)
             await asyncio.sleep(MEASURE_PERIOD_S)
 
 
@@ -55,9 +66,13 @@ async def _run(said: argparse.Namespace) -> None:
     if running is not None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    meter = Meter(METERS[said.model], energy_wh=said.energy_wh)
+    meter, signing = Meter(METERS[said.model], energy_wh=said.energy_wh), Dcbm()
+    signing.energy_wh = said.energy_wh
     async with contextlib.AsyncExitStack() as stack:
-        if said.pty_link:
+        if said.dcbm_port is not None:
+            served = await serve(signing, said.dcbm_port)
+            stack.callback(served.close)
+        elif said.pty_link:
             line = SerialMeters(said.pty_link, {said.unit: meter}, Quality(said.corrupt, said.baudrate))
             stack.callback(line.close)
         else:
@@ -65,7 +80,8 @@ async def _run(said: argparse.Namespace) -> None:
             stack.callback(server.close)
         stack.enter_context(contextlib.suppress(asyncio.CancelledError))
         if said.cable:
-            await _follow(meter, said.cable)
+            measure = partial(_measure_dc, signing) if said.dcbm_port is not None else partial(_measure, meter)
+            await _follow(said.cable, partial(measure, since_wh=said.energy_wh))
         await asyncio.get_running_loop().create_future()
 
 

@@ -32,6 +32,12 @@ class OcmfMeter:
     def read(self, energy_wh: float, at: datetime) -> str:
         return self._signed([_reading("C", energy_wh, at)])
 
+    def so_far(self, energy_wh: float, at: datetime) -> str:
+        """The running transaction, from its beginning to now. Raises ValueError when nothing was started."""
+        if self._begin is None:
+            raise ValueError("no transaction")
+        return self._signed([self._begin, _reading("C", energy_wh, at)])
+
     def stop(self, energy_wh: float, at: datetime) -> str:
         """Raises ValueError when nothing was started."""
         if self._begin is None:

@@ -26,10 +26,11 @@ from firmware.screen import Screen
 from firmware.session import Session
 from firmware.site import Site as SiteLimit
 from hal import ports as hal
-from hal.quantities import EvseId, MeterReading
+from hal.quantities import EvseId, MeterReading, SignedReading
 from ocpp_client.config import OcppConfig
 from ocpp_client.station import OcppStation
 from sim.csms.server import Csms
+from sim.meter.ocmf import OcmfMeter
 from tests.conformance.ocpp.planner import Secc, SilentPlc
 
 Payload = dict[str, Any]
@@ -48,6 +49,8 @@ class ScriptedBoard:
         self.limit_a = 0.0
         self.contactor = hal.Contactor.OPEN
         self.energy_wh = 1000.0
+        self.signing: OcmfMeter | None = None
+        """Signs each reading."""
 
     # --- BoardSupport ---
 
@@ -76,8 +79,12 @@ class ScriptedBoard:
         drawn = self.limit_a if self.contactor is hal.Contactor.CLOSED else 0.0
         if drawn:
             self.energy_wh += 10.0
+        now = datetime.now(UTC)
+        signed = (
+            SignedReading(self.signing.read(self.energy_wh, now), self.signing.public_key) if self.signing else None
+        )
         return MeterReading(
-            self.energy_wh, drawn * 690.0, (drawn,) * 3, (230.0,) * 3, time.monotonic(), datetime.now(UTC)
+            self.energy_wh, drawn * 690.0, (drawn,) * 3, (230.0,) * 3, time.monotonic(), now, signed=signed
         )
 
     def snapshot(self) -> hal.EvseSnapshot:

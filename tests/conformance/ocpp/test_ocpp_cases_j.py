@@ -1,10 +1,15 @@
 """TC_J: meter values. TC_N: logs and customer information."""
 
 import asyncio
+import base64
 from datetime import datetime
 from typing import Any
 
 import pytest
+
+from hal.ocmf import parse
+from hal.ocmf_signature import Verdict, verify
+from sim.meter.ocmf import OcmfMeter
 
 CARD = "04AABBCC"
 
@@ -70,6 +75,98 @@ async def test_tc_j_03(running: Any) -> None:
     assert len(stamps) >= 2
     assert stamps == sorted(stamps)
     assert all(event["triggerReason"] != "MeterValueClock" for event in running.events)
+
+
+def records(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The SignedMeterValueType of each sampled value that has one."""
+    samples = [sample for value in event.get("meterValue", ()) for sample in value["sampledValue"]]
+    return [sample["signedMeterValue"] for sample in samples if "signedMeterValue" in sample]
+
+
+def verdict(record: dict[str, Any], key: str) -> Verdict:
+    assert record["encodingMethod"] == "OCMF"
+    return verify(parse(base64.b64decode(record["signedMeterData"]).decode()), key)
+
+
+def key_in(record: dict[str, Any]) -> str:
+    """The public key as the application note on signed values writes it; empty for none."""
+    return base64.b64decode(record["publicKey"]).decode().removeprefix("oca:base16:asn1:")
+
+
+async def signing(site: Any, **variables: str) -> str:
+    """Starts with a meter that signs each reading; its public key."""
+    await site.start(signs=True)
+    await site.configure(**variables)
+    site.board.signing = OcmfMeter()
+    key: str = site.board.signing.public_key
+    return key
+
+
+async def test_tc_j_04(site: Any) -> None:
+    """Clock-aligned values signed (AlignedDataCtrlr.SignReadings), beside a transaction and within it."""
+    key = await signing(
+        site,
+        AlignedDataCtrlr_SignReadings="true",
+        SampledDataCtrlr_SignReadings="false",
+        OCPPCommCtrlr_PublicKeyWithSignedMeterValue="EveryMeterValue",
+    )
+    reading = await sampling(site)
+    await site.configure(AlignedDataCtrlr_Interval="1")
+    beside = await site.csms.until_received("MeterValues")
+    assert [verdict(record, key) for record in records(beside)] == [Verdict.VALID]
+    await site.charge()
+    within = await site.event("Updated", triggerReason="MeterValueClock")
+    reading.cancel()
+    assert [(verdict(record, key), key_in(record)) for record in records(within)] == [(Verdict.VALID, key)]
+    assert all(not records(event) for event in site.events if event["triggerReason"] != "MeterValueClock")
+
+
+@pytest.mark.parametrize("rule", ["Never", "OncePerTransaction", "EveryMeterValue"])
+async def test_tc_j_11(site: Any, rule: str) -> None:
+    """Sampled values signed in Started, Updated and Ended; the public key as PublicKeyWithSignedMeterValue says."""
+    key = await signing(site, SampledDataCtrlr_TxUpdatedInterval="1", OCPPCommCtrlr_PublicKeyWithSignedMeterValue=rule)
+    transaction_id = await site.charge()
+    reading = await sampling(site)
+    await site.event("Updated", triggerReason="MeterValuePeriodic")
+    reading.cancel()
+    site.board.unplug()
+    await site.event("Ended")
+    events = site.whole(transaction_id)
+    signed = [record for event in events for record in records(event)]
+    assert {event["eventType"] for event in events if records(event)} == {"Started", "Updated", "Ended"}
+    assert {verdict(record, key) for record in signed} == {Verdict.VALID}
+    keys = [key_in(record) for record in signed]
+    told = {"Never": 0, "OncePerTransaction": 1, "EveryMeterValue": len(keys)}[rule]
+    assert keys == [key] * told + [""] * (len(keys) - told)
+
+
+async def test_a_signed_value_that_was_altered_on_the_way_shows(site: Any) -> None:
+    key = await signing(site)
+    await site.charge()
+    record = records(await site.event("Started"))[0]
+    data = base64.b64decode(record["signedMeterData"]).decode()
+    altered = base64.b64encode(data.replace('"RV":1.0', '"RV":0.9').encode()).decode()
+    assert verdict(record, key) is Verdict.VALID
+    assert verdict(record | {"signedMeterData": altered}, key) is Verdict.TAMPERED
+
+
+async def test_a_record_too_long_for_the_message_is_left_out_whole(site: Any, caplog: Any) -> None:
+    await signing(site)
+    site.board.signing = OcmfMeter("S" * 2000)
+    await site.charge()
+    started = await site.event("Started")
+    assert records(started) == []
+    assert told(started) == {"Energy.Active.Import.Register"}
+    assert "too long for OCPP: OCMF|" in caplog.text
+
+
+async def test_signing_can_be_switched_off_and_is_not_there_without_a_signing_meter(site: Any) -> None:
+    await signing(site, SampledDataCtrlr_SignReadings="false")
+    await site.charge()
+    assert records(await site.event("Started")) == []
+    await site.power_off()
+    await site.start(signs=False)
+    assert (await site.get("SampledDataCtrlr", "SignReadings"))["attributeStatus"] == "UnknownVariable"
 
 
 async def test_tc_j_06(running: Any) -> None:
