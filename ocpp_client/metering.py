@@ -128,6 +128,10 @@ def _sampled(reading: MeterReading, measurand: Measurand, phases: int) -> Iterat
             yield _value(measurand, round(reading.energy_import_wh, 1))
         case Measurand.POWER:
             yield _value(measurand, round(reading.power_import_w, 1))
+        case Measurand.CURRENT if reading.dc:
+            yield _value(measurand, round(reading.current_a[0], 2))
+        case Measurand.VOLTAGE if reading.dc:
+            yield _value(measurand, round(reading.voltage_v[0], 1))
         case Measurand.CURRENT:
             for phase in range(phases):
                 yield _value(measurand, round(reading.current_a[phase], 2), f"L{phase + 1}")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -244,6 +245,16 @@ def test_every_measurand_has_its_unit_and_phases() -> None:
     one_phase = meter_value(meter(1.0), ReadingContext.OTHER, (Measurand.VOLTAGE,), 1)
     assert one_phase is not None
     assert len(one_phase["sampledValue"]) == 1
+
+
+def test_a_direct_current_has_no_phases() -> None:
+    reading = replace(meter(1000.0), current_a=(125.0, 0.0, 0.0), voltage_v=(400.0, 0.0, 0.0), dc=True)
+    value = meter_value(reading, ReadingContext.OTHER, (Measurand.CURRENT, Measurand.VOLTAGE), 3)
+    assert value is not None
+    assert [(sample["value"], "phase" in sample) for sample in value["sampledValue"]] == [
+        (125.0, False),
+        (400.0, False),
+    ]
 
 
 def test_measurands_come_from_a_member_list() -> None:
