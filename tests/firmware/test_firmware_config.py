@@ -85,7 +85,7 @@ meter = { model = "eastron-sdm630", host = "10.0.0.5", unit = 3 }
     evse = read(GOOD + more).evse[0]
     assert evse.options == {"reset_line": "/run/reset"}
     assert evse.meter is not None
-    assert (evse.meter.host, evse.meter.port, evse.meter.unit) == ("10.0.0.5", 502, 3)
+    assert (evse.meter.host, evse.meter.port, evse.meter.unit) == ("10.0.0.5", 0, 3)
     assert evse.protocols == ("iso15118-20", "iso15118-2")
     with pytest.raises(ConfigError, match="must be a table of plain values"):
         read(GOOD + "options = { a = [1] }")
