@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -268,7 +268,7 @@ async def _start_secc(
         view=lambda: evse.view,
         certificates=ContractCertificates(credentials.contract_roots),
         report=_from_thread(main, evse.report),
-        wall_clock=lambda: datetime.now(UTC),
+        wall_clock=lambda: credentials.now(),
         paused=paused,
         protocols=[protocol for name in settings.protocols for protocol in PROTOCOLS[name]],
     )

@@ -18,7 +18,7 @@ from secc.ports import (
     StopReason,
 )
 from secc.v2g.codes import Refused
-from secc.v2g.session import Request, Session, Surroundings
+from secc.v2g.session import Request, Session, State, Surroundings
 from secc.v2g.timing import (
     CABLE_CHECK_PERFORMANCE_TIME_S,
     CONTACTOR_CLOSE_TIMEOUT_S,
@@ -27,6 +27,7 @@ from secc.v2g.timing import (
 )
 
 FAILED = "FAILED"
+SEQUENCE_ERROR = "FAILED_SequenceError"
 POWER_DELIVERY_NOT_APPLIED = "FAILED_PowerDeliveryNotApplied"
 
 
@@ -93,6 +94,25 @@ def check_cable(request: Request, session: Session, around: Surroundings, now: f
     if now - request.arrived_s < ONGOING_PACE_S:
         return Progress(None, session, retry_s=request.arrived_s + ONGOING_PACE_S)
     return Progress(Processing.ONGOING, session)
+
+
+def until_pre_charge(session: Session, around: Surroundings, now: float) -> Session | None:
+    """Of a PreChargeReq: the session in PRE_CHARGE; None while the insulation test runs, and no voltage may be put on.
+
+    Vehicles on the road go on to PreCharge after the first CableCheckRes with Ongoing. Raises Refused.
+    """
+    if session.state is not State.CABLE_CHECK:
+        return session
+    if session.waiting_since_s is None or not session.cable_check_id:
+        raise Refused(SEQUENCE_ERROR, detail="no cable check was asked for")
+    found = _insulation(session, around.dc)
+    if found is Insulation.FAULT:
+        raise Refused(FAILED, detail="insulation fault")
+    if found is not Insulation.UNKNOWN:
+        return replace(session, state=State.PRE_CHARGE, waiting_since_s=None)
+    if now - session.waiting_since_s >= CABLE_CHECK_PERFORMANCE_TIME_S:
+        raise Refused(FAILED, detail="the cable check took too long")
+    return None
 
 
 def _insulation(session: Session, dc: DcView) -> Insulation:

@@ -166,6 +166,8 @@ class Request:
     """The message as it arrived, for who reads it instead of us."""
     arrived_s: float
     fault: str | None = None
+    fault_detail: str = ""
+    """What the model did not like, without the value itself."""
     payload_type: PayloadType = PayloadType.EXI
 
     @property

@@ -105,20 +105,32 @@ async def drive(
 
 
 async def discover(interface: str, security: Security) -> SdpResponse | None:
+    """Ask until the station answers; None if it never does."""
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        index = socket.if_nametoindex(interface)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+    index = socket.if_nametoindex(interface)
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+    transport, heard = await loop.create_datagram_endpoint(_Answers, sock=sock)
+    try:
         for _ in range(SDP_TRIES):
-            sock.sendto(SdpRequest(security).to_bytes(), (MULTICAST_GROUP, PORT, 0, index))
-            try:
-                async with asyncio.timeout(SDP_RETRY_S):
-                    return SdpResponse.from_bytes(await loop.sock_recv(sock, 64))
-            except TimeoutError:
-                continue
+            transport.sendto(SdpRequest(security).to_bytes(), (MULTICAST_GROUP, PORT, 0, index))
+            done, _ = await asyncio.wait({heard.first}, timeout=SDP_RETRY_S)
+            if done:
+                return SdpResponse.from_bytes(heard.first.result())
+    finally:
+        transport.close()
     return None
+
+
+class _Answers(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, _source: object) -> None:
+        if not self.first.done():
+            self.first.set_result(data)
 
 
 class _Left(Exception):

@@ -11,7 +11,7 @@ from secc.v2g.dc_target import demand, pre_charge_target
 from secc.v2g.din.status import charge_parameter, evse_status, maximum_limits, present_voltage
 from secc.v2g.elements import Elements, child, children, physical, text, whole
 from secc.v2g.planning import NO_ANSWER
-from secc.v2g.progress import Processing, close_contactor, must_stop
+from secc.v2g.progress import Processing, close_contactor, must_stop, until_pre_charge
 from secc.v2g.quantities import MAX_VALUE, physical_value
 from secc.v2g.session import Answer, Offer, Request, Session, State, Surroundings
 
@@ -82,14 +82,18 @@ def check_cable(request: Request, session: Session, around: Surroundings, now: f
     return Answer(response, replace(progress.session, state=state))
 
 
-def pre_charge(request: Request, session: Session, around: Surroundings, _now: float) -> Answer:
+def pre_charge(request: Request, session: Session, around: Surroundings, now: float) -> Answer:
     """Follow the vehicle's voltage at little current; it goes on to PowerDelivery when it finds the two equal."""
     if must_stop(around.view):
         raise Refused("FAILED", detail="the station allows no power")
     wanted_v = physical(request.elements, "EVTargetVoltage") or 0.0
     wanted_a = physical(request.elements, "EVTargetCurrent") or 0.0
-    target = pre_charge_target(wanted_v, wanted_a, session, around.dc)
-    after = replace(session, target_v=target.voltage_v, output_wanted=True)
+    ready = until_pre_charge(session, around, now)
+    if ready is None:
+        status = evse_status(around.view, around.dc, "EVSE_IsolationMonitoringActive")
+        return Answer({**_OK, **status, **present_voltage(around.dc)}, session)
+    target = pre_charge_target(wanted_v, wanted_a, ready, around.dc)
+    after = replace(ready, target_v=target.voltage_v, output_wanted=True)
     return Answer({**_OK, **evse_status(around.view, around.dc), **present_voltage(around.dc)}, after, (target,))
 
 

@@ -1,6 +1,6 @@
 """The shortest response of each type: what a refusal carries besides its code. Also the list of requests we know.
 
-The schema has AC and contract messages besides, which DIN SPEC 70121 does not use.
+AC and contract messages, which the schema has and DIN SPEC 70121 does not use, are known only to be refused.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,21 @@ _STATUS: Elements = {
         "NotificationMaxDelay": 0,
         "EVSENotification": "StopCharging",
     }
+}
+_AC_STATUS: Elements = {
+    "AC_EVSEStatus": {
+        "PowerSwitchClosed": False,
+        "RCD": False,
+        "NotificationMaxDelay": 0,
+        "EVSENotification": "StopCharging",
+    }
+}
+_CERTIFICATE: Elements = {
+    "Id": "id1",
+    "ContractSignatureCertChain": {"Certificate": b"\0"},
+    "ContractSignatureEncryptedPrivateKey": b"\0",
+    "DHParams": b"\0",
+    "ContractID": "0",
 }
 _PROCESSING: Elements = {"EVSEProcessing": "Finished"}
 _VOLTAGE: Elements = {"EVSEPresentVoltage": physical_value(0.0, "V")}
@@ -74,6 +89,11 @@ _FILLINGS: dict[str, Filling] = {
     "CurrentDemandReq": _always({**_STATUS, **_VOLTAGE, **_CURRENT, **_LIMITS}),
     "WeldingDetectionReq": _always({**_STATUS, **_VOLTAGE}),
     "SessionStopReq": _always({}),
+    "PaymentDetailsReq": _always({"GenChallenge": "0", "DateTimeNow": 0}),
+    "CertificateInstallationReq": _always(_CERTIFICATE),
+    "CertificateUpdateReq": _always({**_CERTIFICATE, "RetryCounter": 0}),
+    "ChargingStatusReq": _always({"EVSEID": EVSE_ID, "SAScheduleTupleID": 1, "ReceiptRequired": False, **_AC_STATUS}),
+    "MeteringReceiptReq": _always(_AC_STATUS),
 }
 
 REQUESTS = frozenset(_FILLINGS)

@@ -39,7 +39,7 @@ ALLOWED: dict[State, frozenset[str]] = {
     State.SERVICE_SELECTION: frozenset({"ServiceDetailReq", "ServicePaymentSelectionReq", *_SETTING_UP}),
     State.AUTHORIZATION: frozenset({"ContractAuthenticationReq", *_SETTING_UP}),
     State.CHARGE_PARAMETER_DISCOVERY: frozenset({"ChargeParameterDiscoveryReq", *_STOP}),
-    State.CABLE_CHECK: frozenset({"CableCheckReq", "PowerDeliveryReq", *_STOP}),
+    State.CABLE_CHECK: frozenset({"CableCheckReq", "PreChargeReq", "PowerDeliveryReq", *_STOP}),
     State.PRE_CHARGE: frozenset({"PreChargeReq", "PowerDeliveryReq", *_STOP}),
     State.CURRENT_DEMAND: frozenset({"CurrentDemandReq", "PowerDeliveryReq", *_STOP}),
     State.SESSION_STOP: frozenset({"WeldingDetectionReq", *_STOP}),

@@ -19,7 +19,7 @@ from secc.v2g.codes import Refused
 from secc.v2g.dc_target import pre_charge_target
 from secc.v2g.iso2.status import dc_evse_status
 from secc.v2g.models import build
-from secc.v2g.progress import Processing, must_stop
+from secc.v2g.progress import Processing, must_stop, until_pre_charge
 from secc.v2g.quantities import physical_value
 from secc.v2g.session import Answer, Request, Session, State, Surroundings
 
@@ -36,7 +36,7 @@ def check_cable(request: Request, session: Session, around: Surroundings, now: f
     return Answer(_cable_check_res(around, EVSEProcessing.FINISHED), after)
 
 
-def pre_charge(request: Request, session: Session, around: Surroundings, _now: float) -> Answer:
+def pre_charge(request: Request, session: Session, around: Surroundings, now: float) -> Answer:
     """Follow the vehicle's voltage at little current; it goes on to PowerDelivery when it finds the two equal."""
     message = request.message
     assert isinstance(message, PreChargeReq)
@@ -44,15 +44,21 @@ def pre_charge(request: Request, session: Session, around: Surroundings, _now: f
         raise Refused(ResponseCode.FAILED, detail="the station allows no power")
     wanted_v = message.ev_target_voltage.get_decimal_value()
     wanted_a = message.ev_target_current.get_decimal_value()
-    target = pre_charge_target(wanted_v, wanted_a, session, around.dc)
-    after = replace(session, state=State.PRE_CHARGE, target_v=target.voltage_v, output_wanted=True)
-    response = build(
+    ready = until_pre_charge(session, around, now)
+    if ready is None:
+        return Answer(_pre_charge_res(around, DCEVSEStatusCode.EVSE_ISOLATION_MONITORING_ACTIVE), session)
+    target = pre_charge_target(wanted_v, wanted_a, ready, around.dc)
+    after = replace(ready, target_v=target.voltage_v, output_wanted=True)
+    return Answer(_pre_charge_res(around), after, (target,))
+
+
+def _pre_charge_res(around: Surroundings, code: DCEVSEStatusCode | None = None) -> PreChargeRes:
+    return build(
         PreChargeRes,
         ResponseCode=ResponseCode.OK,
-        DC_EVSEStatus=dc_evse_status(around.view, around.dc),
+        DC_EVSEStatus=dc_evse_status(around.view, around.dc, code=code),
         EVSEPresentVoltage=present_voltage(around.dc),
     )
-    return Answer(response, after, (target,))
 
 
 def detect_welding(_request: Request, session: Session, around: Surroundings, _now: float) -> Answer:

@@ -8,9 +8,10 @@
 AC goes by PowerDelivery and Charging, DC by CableCheck, PreCharge and CurrentDemand; MeteringReceipt interrupts either
 loop. AC renegotiates under power; DC without, as its way back leads through CableCheck.
 
-Wider than clause 8.8.4 in three places, each for vehicles on the road:
+Wider than clause 8.8.4 in four places, each for vehicles on the road:
 - SessionStopReq is answered in every state once there is a session: a VW sends it straight after PowerDelivery(Start).
 - SessionSetupReq is answered again until power is asked for: an Opel Ampera-E repeats it.
+- PreChargeReq is answered while the cable check runs, without a voltage: some vehicles do not wait for its end.
 - An empty SessionID is taken for the right one (Subaru Solterra); the connection tells whose it is.
 """
 
@@ -71,7 +72,7 @@ ALLOWED: dict[State, frozenset[str]] = {
     ),
     State.AUTHORIZATION: frozenset({"AuthorizationReq", *_SETTING_UP}),
     State.CHARGE_PARAMETER_DISCOVERY: frozenset({"ChargeParameterDiscoveryReq", "SessionStopReq"}),
-    State.CABLE_CHECK: frozenset({"CableCheckReq", "SessionStopReq"}),
+    State.CABLE_CHECK: frozenset({"CableCheckReq", "PreChargeReq", "SessionStopReq"}),
     State.PRE_CHARGE: frozenset({"PreChargeReq", "PowerDeliveryReq", "SessionStopReq"}),
     # A vehicle may ask for the parameters again before it starts, and may give up with PowerDelivery(Stop).
     State.POWER_DELIVERY: frozenset({"PowerDeliveryReq", "ChargeParameterDiscoveryReq", "SessionStopReq"}),
@@ -102,4 +103,4 @@ def _admit(request: Request, session: Session, around: Surroundings) -> None:
     if request.name != "SessionSetupReq" and request.session_id.upper() not in ("", session.session_id):
         raise Refused(ResponseCode.FAILED_UNKNOWN_SESSION)
     if request.fault is not None:
-        raise Refused(request.fault, detail="content refused")
+        raise Refused(request.fault, detail=request.fault_detail or "content refused")

@@ -36,7 +36,7 @@ def read(document: Mapping[str, object], octets: bytes, arrived_s: float) -> Req
     if name not in REQUESTS:
         raise NotARequest(name or "empty body")
     elements = cast(Mapping[str, object], content[name])
-    model, fault = _model(name, repaired(name, elements))
+    model, fault, detail = _model(name, repaired(name, elements))
     return Request(
         name=name,
         session_id=_hex(header.get("SessionID")),
@@ -46,22 +46,24 @@ def read(document: Mapping[str, object], octets: bytes, arrived_s: float) -> Req
         octets=octets,
         arrived_s=arrived_s,
         fault=fault,
+        fault_detail=detail,
     )
 
 
-def _model(name: str, elements: Mapping[str, object]) -> tuple[BodyBase | None, ResponseCode | None]:
+def _model(name: str, elements: Mapping[str, object]) -> tuple[BodyBase | None, ResponseCode | None, str]:
     if name in _UNREAD:
-        return None, None
+        return None, None, ""
     model = cast(type[BodyBase], getattr(body, name))
     values = {key: value for key, value in elements.items() if value is not None}
     if hex_element := _HEX_ELEMENTS.get(name):
         values[hex_element] = _hex(values.get(hex_element))
     try:
-        return model.parse_obj(values), None
+        return model.parse_obj(values), None, ""
     except V2GMessageValidationError as error:
-        return None, ResponseCode(error.response_code.value)
-    except ValidationError:
-        return None, ResponseCode.FAILED
+        return None, ResponseCode(error.response_code.value), error.reason
+    except ValidationError as error:
+        first = error.errors()[0]
+        return None, ResponseCode.FAILED, f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _hex(value: object) -> str:

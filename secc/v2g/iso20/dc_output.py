@@ -10,7 +10,7 @@ from secc.v2g.codes import Refused
 from secc.v2g.dc_target import PRE_CHARGE_CURRENT_A, pre_charge_target
 from secc.v2g.elements import Elements, rational
 from secc.v2g.iso20.session import Session20
-from secc.v2g.progress import Processing, must_stop
+from secc.v2g.progress import Processing, must_stop, until_pre_charge
 from secc.v2g.quantities import rational_number
 from secc.v2g.session import Answer, Request, State, Surroundings
 
@@ -25,14 +25,17 @@ def check_cable(request: Request, session: Session20, around: Surroundings, now:
     return Answer(response, replace(progress.session, state=state))
 
 
-def pre_charge(request: Request, session: Session20, around: Surroundings, _now: float) -> Answer:
+def pre_charge(request: Request, session: Session20, around: Surroundings, now: float) -> Answer:
     """Follow the vehicle's voltage at little current; it goes on to PowerDelivery when it finds the two equal."""
     if must_stop(around.view):
         raise Refused(ResponseCode.FAILED, detail="the station allows no power")
     wanted_v = rational(request.elements, "EVTargetVoltage") or 0.0
-    target = pre_charge_target(wanted_v, PRE_CHARGE_CURRENT_A, session, around.dc)
-    after = replace(session, target_v=target.voltage_v, output_wanted=True)
-    return Answer({"ResponseCode": ResponseCode.OK, **present_voltage(around.dc)}, after, (target,))
+    ready = until_pre_charge(session, around, now)
+    response = {"ResponseCode": ResponseCode.OK, **present_voltage(around.dc)}
+    if ready is None:
+        return Answer(response, session)
+    target = pre_charge_target(wanted_v, PRE_CHARGE_CURRENT_A, ready, around.dc)
+    return Answer(response, replace(ready, target_v=target.voltage_v, output_wanted=True), (target,))
 
 
 def detect_welding(_request: Request, session: Session20, around: Surroundings, _now: float) -> Answer:

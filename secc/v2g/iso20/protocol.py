@@ -79,7 +79,7 @@ ALLOWED: dict[State, frozenset[str]] = {
     State.SERVICE_SELECTION: frozenset({"ServiceDetailReq", "ServiceSelectionReq", *_STOP}),
     State.CHARGE_PARAMETER_DISCOVERY: frozenset({*_PARAMETERS, *_STOP, *_PARKING}),
     State.SCHEDULE_EXCHANGE: frozenset({"ScheduleExchangeReq", "PowerDeliveryReq", *_STOP, *_PARKING}),
-    State.CABLE_CHECK: frozenset({"DC_CableCheckReq", "PowerDeliveryReq", *_STOP, *_PARKING}),
+    State.CABLE_CHECK: frozenset({"DC_CableCheckReq", "DC_PreChargeReq", "PowerDeliveryReq", *_STOP, *_PARKING}),
     State.PRE_CHARGE: frozenset({"DC_PreChargeReq", "PowerDeliveryReq", *_STOP, *_PARKING}),
     State.POWER_DELIVERY: frozenset({"PowerDeliveryReq", *_STOP, *_PARKING}),
     State.AC_CHARGE_LOOP: frozenset({"AC_ChargeLoopReq", *_LOOP, *_PARKING}),

@@ -182,58 +182,6 @@ def test_every_request_is_known_and_every_state_reachable() -> None:
     assert set(CONTRACT_WARNINGS) == set(ContractFault)
 
 
-@pytest.mark.parametrize(
-    ("kind", "state", "request_name"),
-    [
-        (kind, state, name)
-        for kind, reach, others in (("AC", AC_REACH, DC_ONLY), ("DC", DC_REACH, AC_ONLY))
-        for state in reach
-        for name in sorted(set(GOOD) - ALLOWED[state] | others)
-    ],
-    ids=lambda value: value.value if isinstance(value, State) else value,
-)
-def test_a_message_out_of_order(kind: str, state: State, request_name: str) -> None:
-    talk = reached(kind, state)
-    wanted = talk.facts_of(PowerWanted)
-    response = talk.ask(request_name, GOOD[request_name])
-    assert_refused(talk, response, request_name, "FAILED_SequenceError")
-    assert talk.facts_of(PowerWanted) == ([*wanted, PowerWanted(False)] if wanted == [PowerWanted(True)] else wanted)
-
-
-@pytest.mark.parametrize("request_name", sorted(set(GOOD) - {"SessionSetupReq"}))
-def test_anything_before_a_session(request_name: str) -> None:
-    talk = Talk20()
-    talk.negotiate(AC_WISH)
-    assert_refused(talk, talk.ask(request_name, GOOD[request_name]), request_name, "FAILED_SequenceError")
-
-
-@pytest.mark.parametrize(
-    ("kind", "state", "request_name"),
-    [
-        (kind, state, name)
-        for kind, reach, others in (("AC", AC_REACH, DC_ONLY), ("DC", DC_REACH, AC_ONLY))
-        for state in reach
-        for name in sorted(ALLOWED[state] - others - {"SessionSetupReq"})
-        if state not in (State.SCHEDULE_EXCHANGE, State.CABLE_CHECK) or name != "PowerDeliveryReq"
-    ],
-    ids=lambda value: value.value if isinstance(value, State) else value,
-)
-def test_another_session_id_in_any_state(kind: str, state: State, request_name: str) -> None:
-    talk = reached(kind, state)
-    response = talk.ask(request_name, GOOD[request_name], session_id="FF" * 8)
-    assert_refused(talk, response, request_name, "FAILED_UnknownSession")
-
-
-@pytest.mark.parametrize("kind", ["Terminate", "Pause"])
-@pytest.mark.parametrize("state", AC_REACH, ids=lambda state: state.value)
-def test_a_vehicle_may_leave_in_any_state(state: State, kind: str) -> None:
-    talk = reached("AC", state)
-    assert talk.ask("SessionStopReq", {"ChargingSession": kind}).code == "OK"
-    assert talk.end.reason is (EndReason.TERMINATED if kind == "Terminate" else EndReason.PAUSED)
-    wanted = talk.facts_of(PowerWanted)
-    assert not wanted or wanted[-1] == PowerWanted(False)
-
-
 # --- the authorization that really refuses ---
 
 
@@ -596,16 +544,6 @@ def test_no_pre_charge_against_the_station() -> None:
 
 
 # --- time ---
-
-
-@pytest.mark.parametrize("state", [state for state in AC_REACH if state is not State.AC_CHARGE_LOOP])
-def test_a_silent_vehicle(state: State) -> None:
-    talk = reached("AC", state)
-    talk.pass_time(59.9)
-    assert not talk.conversation.ended
-    talk.pass_time(0.2)
-    assert talk.end.reason is EndReason.SEQUENCE_TIMEOUT
-    assert talk.closed
 
 
 @pytest.mark.parametrize(("kind", "state"), [("AC", State.AC_CHARGE_LOOP), ("DC", State.DC_CHARGE_LOOP)])

@@ -162,7 +162,28 @@ def test_pre_charge_after_an_ongoing_cable_check() -> None:
     talk.ask("CableCheckReq", CABLE_CHECK)
     talk.output(cable_check_id=CHECK_ID)
     talk.wait(0.3)
-    assert talk.ask("PreChargeReq", pre_charge()).code == "FAILED_SequenceError"
+    early = talk.ask("PreChargeReq", pre_charge())
+    assert early.code == "OK"
+    assert early.elements["DC_EVSEStatus"]["EVSEStatusCode"] == "EVSE_IsolationMonitoringActive"
+    assert not talk.facts_of(DcTarget), "no voltage on a cable that is being tested"
+    assert talk.ask("PowerDeliveryReq", power("Start")).code == "FAILED_SequenceError"
+    talk = at_cable_check()
+    talk.ask("CableCheckReq", CABLE_CHECK)
+    talk.wait(0.3)
+    talk.output(cable_check_id=CHECK_ID, cable_check=Insulation.VALID)
+    assert talk.ask("PreChargeReq", pre_charge()).code == "OK"
+    assert talk.facts_of(DcTarget)
+    assert talk.state is State.PRE_CHARGE
+
+
+@pytest.mark.parametrize(("found", "waited_s"), [(Insulation.FAULT, 0.3), (Insulation.UNKNOWN, 39.0)])
+def test_an_early_pre_charge_does_not_outlive_the_cable_check(found: Insulation, waited_s: float) -> None:
+    talk = at_cable_check()
+    talk.ask("CableCheckReq", CABLE_CHECK)
+    talk.wait(0.3)
+    talk.pass_time(waited_s)
+    talk.output(cable_check_id=CHECK_ID, cable_check=found)
+    assert talk.ask("PreChargeReq", pre_charge()).code == "FAILED"
     assert not talk.facts_of(DcTarget)
 
 

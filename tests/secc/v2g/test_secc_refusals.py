@@ -133,48 +133,6 @@ def test_every_request_is_known_and_every_state_reachable() -> None:
     assert set(CONTRACT_CODES) == set(ContractFault)
 
 
-@pytest.mark.parametrize(
-    ("state", "request_name"),
-    [(state, name) for state in REACH for name in sorted(REQUESTS - ALLOWED[state] | DC_REQUESTS)],
-    ids=lambda value: value.value if isinstance(value, State) else value,
-)
-def test_a_message_out_of_order(state: State, request_name: str) -> None:
-    talk = REACH[state](Talk())
-    assert talk.conversation.session.state is state
-    response = talk.ask(request_name, GOOD[request_name])
-    assert_refused(talk, response, request_name, "FAILED_SequenceError")
-
-
-@pytest.mark.parametrize("request_name", sorted(REQUESTS - {"SessionSetupReq"}))
-def test_nothing_comes_before_the_session_is_set_up(request_name: str) -> None:
-    talk = Talk()
-    talk.negotiate()
-    response = talk.ask(request_name, GOOD[request_name])
-    assert_refused(talk, response, request_name, "FAILED_SequenceError")
-    assert response.session_id == "00" * 8
-
-
-@pytest.mark.parametrize(
-    ("state", "request_name"),
-    [(state, sorted(ALLOWED[state] - {"SessionSetupReq"} - DC_REQUESTS)[0]) for state in REACH],
-    ids=lambda value: value.value if isinstance(value, State) else value,
-)
-def test_another_session_id_in_any_state(state: State, request_name: str) -> None:
-    talk = REACH[state](Talk())
-    response = talk.ask(request_name, GOOD[request_name], session_id="FF" * 8)
-    assert_refused(talk, response, request_name, "FAILED_UnknownSession")
-
-
-@pytest.mark.parametrize("state", REACH, ids=lambda state: state.value)
-@pytest.mark.parametrize("kind", ["Terminate", "Pause"])
-def test_a_vehicle_may_leave_in_any_state(state: State, kind: str) -> None:
-    talk = REACH[state](Talk())
-    assert talk.ask("SessionStopReq", {"ChargingSession": kind}).code == "OK"
-    assert talk.end.reason is (EndReason.TERMINATED if kind == "Terminate" else EndReason.PAUSED)
-    wanted = talk.facts_of(PowerWanted)
-    assert not wanted or wanted[-1] == PowerWanted(False)
-
-
 def test_a_vehicle_may_leave_while_its_start_is_held() -> None:
     talk = Talk().parameters()
     assert talk.ask("PowerDeliveryReq", power("Start")) is None
