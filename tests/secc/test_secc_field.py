@@ -91,6 +91,7 @@ def test_the_station_ends_a_session_from_its_side(cable: Callable) -> None:
             here.server.link_down()
             assert (await here.ended()).reason is EndReason.LINK_DOWN
             assert await vehicle.reader.read() == b""
+            await vehicle.close()
             here.server.link_ready(EV_MAC)
             assert (await drive(CAR, EVCC)).ending is Ending.FINISHED
 
