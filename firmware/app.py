@@ -47,6 +47,8 @@ from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.log_file import LogFile
 from firmware.operator_side import kept_pause
+from firmware.log_records import SessionIds, handler_for
+from firmware.operator_side import OperatorSide, kept_pause
 from firmware.overrides import add_arguments, overridden
 from firmware.problems import MONITORED
 from firmware.screen import Screen
@@ -386,7 +388,11 @@ def _log_file(config: Config, stack: AsyncExitStack) -> LogFile | None:
 
 
 def _observers(config: Config, stack: AsyncExitStack) -> list[Observer]:
-    watchers: list[Observer] = [observers.log_line]
+    ids = SessionIds()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(ids)
+        stack.callback(handler.removeFilter, ids)
+    watchers: list[Observer] = [ids, observers.log_line]
     if config.log.events:
         file = observers.EventFile(config.log.events)
         stack.callback(file.close)
@@ -455,12 +461,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         print(f"{options.config}: good, {len(config.evse)} EVSE")
         return 0
-    logging.basicConfig(
-        level=config.log.level,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stdout,
-        force=True,
-    )
+    logging.basicConfig(level=config.log.level, handlers=[handler_for(config.log.form)], force=True)
     try:
         asyncio.run(_run_until_signal(config, tuple(options.ocpp)))
     except (CertsError, ConfigError, DriverError, OcppError) as error:

@@ -78,6 +78,8 @@ class Log:
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     file: Path | None = None
     """Where the log is kept for the CSMS to fetch (GetLog), 20 MB at most; none by default."""
+    form: Literal["auto", "text", "json"] = "auto"
+    """What goes to standard output: JSON lines, text, or (auto) fields to the journal under systemd and else text."""
     events: Path | None = None
     """Where every event of every session goes as a JSON line; none by default."""
 

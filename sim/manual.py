@@ -141,6 +141,7 @@ SETTINGS = (
     "config export -o settings.json",
     "config import settings.json",
     "ocpp send Heartbeat",
+    "bundle support.tar.gz --redact",
 )
 RAMPED = ("ramp 6 10 --step 4 --settle 3",)
 CHARGING = ("status", "why", "plc link", "top --count 2 --every 0.3", "ocpp status", "ocpp trace --count 2")

@@ -34,6 +34,7 @@ COMMANDS = {
     "config": "OCPP variables, and the configuration file",
     "logs": "log levels and the audit log",
     "fw": "firmware: the slots, installing, going back",
+    "bundle": "everything support asks for, in one archive",
     "v2g": "decode and encode V2G messages",
     "simulate": "drive vehicles up to a simulated board, break it, cut the network",
     "provision": "give the station its keys and certificates",

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from certs.errors import CertsError
 from certs.tpm import Chip
 from firmware.control import audit
+from firmware.control.bundle import BUNDLE_METHODS, without_keys
 from firmware.control.firmware_methods import FIRMWARE_METHODS
 from firmware.control.log_levels import LEVELS
 from firmware.control.maintenance import MAINTENANCE_METHODS
@@ -90,7 +91,7 @@ async def _csms(station: Station) -> dict[str, object]:
     settings = station.config.csms
     online = await station.csms.online()
     return {
-        "url": settings.url,
+        "url": without_keys(settings.url),
         "security_profile": settings.security_profile,
         "online": online,
         "queue_length": waiting,
@@ -257,6 +258,7 @@ _OBSERVER, _TECHNICIAN, _SERVICE = Role.OBSERVER, Role.TECHNICIAN, Role.SERVICE
 METHODS: dict[str, Method] = {
     **MAINTENANCE_METHODS,
     **SETTINGS_METHODS,
+    **BUNDLE_METHODS,
     "Control.WhoAmI": Method(Role.NOBODY, _whoami, {}, "the caller's role, the protocol's and the daemon's version"),
     "Station.Status": Method(_OBSERVER, _status, {}, "how everything stands now"),
     "Evse.Why": Method(_OBSERVER, _why, {"evse": ONE}, "why an EVSE does not charge: blockers in order, and notes"),

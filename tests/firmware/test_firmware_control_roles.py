@@ -33,7 +33,7 @@ HANDS = {
     "Board.ClearFaults",
     "Limit.Set",
 }
-SETTINGS = {"Config.Set", "Ocpp.Send"}
+SETTINGS = {"Config.Set", "Ocpp.Send", "Bundle.Config", "Log.Read"}
 TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", "Firmware.Install", *SIMULATE, *PLC, *HANDS, *SETTINGS}
 SERVICE = {"Audit.Show", "Firmware.MarkGood", "Firmware.RollBack"}
 
