@@ -10,6 +10,8 @@ from pathlib import Path
 
 from firmware.cli import COMMANDS, parser_for
 
+LONGEST_CHOICES = 30
+
 HEAD = """.TH EVSE 1 "" "evsed" "EV charging station"
 .SH NAME
 evse \\- look into and steer an EV charging station
@@ -98,7 +100,7 @@ def _options(parser: argparse.ArgumentParser, *, indent: bool) -> Iterator[str]:
     for action in own:
         names = ", ".join(action.option_strings) or _metavar(action)
         value = f" {_metavar(action)}" if action.option_strings and action.nargs != 0 else ""
-        yield f".TP\n.B {_escaped(names + value)}\n{_text(action.help or '')}"
+        yield f".TP\n.B {_escaped(names + value)}\n{_text(_says(action))}"
     if own and indent:
         yield ".RE\n"
 
@@ -106,9 +108,16 @@ def _options(parser: argparse.ArgumentParser, *, indent: bool) -> Iterator[str]:
 def _metavar(action: argparse.Action) -> str:
     if isinstance(action.metavar, str):
         return action.metavar
-    if action.choices is not None:
-        return "{" + ",".join(map(str, action.choices)) + "}"
-    return action.dest.upper()
+    choices = "|".join(map(str, action.choices or ()))
+    return choices if 0 < len(choices) <= LONGEST_CHOICES else action.dest.upper()
+
+
+def _says(action: argparse.Action) -> str:
+    """What it is; choices too long for the head stand here, where a line may break."""
+    said = action.help or ""
+    if action.choices is None or _metavar(action) == "|".join(map(str, action.choices)):
+        return said
+    return f"{said}: {', '.join(map(str, action.choices))}" if isinstance(action.metavar, type(None)) else said
 
 
 def _sentence(words: str) -> str:
