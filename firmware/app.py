@@ -46,9 +46,8 @@ from firmware.history import History
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.log_file import LogFile
-from firmware.operator_side import kept_pause
 from firmware.log_records import SessionIds, handler_for
-from firmware.operator_side import OperatorSide, kept_pause
+from firmware.operator_side import kept_pause
 from firmware.overrides import add_arguments, overridden
 from firmware.problems import MONITORED
 from firmware.screen import Screen
