@@ -158,7 +158,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             csms.call(partial(station.security_event, "StoredDataLost", lost))
         slots = None if update is None else SlotControl(update.slots, csms)
         on_csms = Csms(csms, station, journal)
-        await _start_control(config, credentials, evses, history, on_csms, screen, slots, stack)
+        await _start_control(config, credentials, evses, history, on_csms, screen, slots, boards.signing, stack)
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
         manager = ServiceManager()
         manager.say("READY=1")
@@ -329,6 +329,7 @@ async def _start_control(
     csms: Csms,
     screen: Screen,
     slots: SlotControl | None,
+    meters: Mapping[EvseId, SigningMeter],
     stack: AsyncExitStack,
 ) -> None:
     visits = Visits(lambda number: evses[number].state.maintenance is not None)
@@ -347,6 +348,7 @@ async def _start_control(
         audit_path=config.station.state_dir / "audit.jsonl",
         screen=screen,
         slots=slots,
+        meters=meters,
     )
     await start_control(station, stack)
 

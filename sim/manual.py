@@ -21,11 +21,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from firmware.cli import COMMANDS
 from firmware.control.methods import METHODS
 from sim.adapter import adapter
+from sim.meter.ocmf import OcmfMeter
 from sim.namespaces import REPOSITORY
 from sim.site import Options, Site, SiteError
 
@@ -111,6 +113,8 @@ IDLE = (
     "plc info",
     "certs list",
     "certs expiry",
+    "meter",
+    "meter verify record.ocmf --key key.hex",
     "config validate evsed.toml",
     "logs level hal.plc INFO --for 60",
     "logs level",
@@ -164,6 +168,7 @@ HELP = (
 
 def shots(site: Site) -> Iterator[Shot]:
     """Every command, on a site that is running: idle, while a vehicle charges, after it left, and with parts broken."""
+    _leave_record(site)
     yield from _take(site, "No vehicle is there.", IDLE)
     yield from _take_in_turn(site, "No vehicle is there.", HANDS)
     yield from _take_in_turn(site, "No vehicle is there.", SETTINGS)
@@ -183,6 +188,15 @@ def shots(site: Site) -> Iterator[Shot]:
     site.kill("evsed")
     yield from _take(site, "The daemon does not run.", NO_DAEMON)
     yield from _take(site, "", HELP)
+
+
+def _leave_record(site: Site) -> None:
+    """Two records of a signing meter, the second altered by somebody, and the meter's key."""
+    meter, at = OcmfMeter(), datetime(2026, 5, 1, 12, tzinfo=UTC)
+    meter.start("04A2B3C4", 1000, at)
+    record = meter.stop(23500, at + timedelta(hours=2))
+    (site.directory / "record.ocmf").write_text(f"{record}\n{record.replace('23.5', '33.5')}\n")
+    (site.directory / "key.hex").write_text(meter.public_key)
 
 
 def _charges(site: Site) -> bool:
@@ -329,6 +343,7 @@ def action_of(shot: Shot) -> str:
         "config",
         "logs",
         "v2g",
+        "meter",
         "maintenance",
         "cp",
         "contactor",

@@ -27,6 +27,7 @@ COMMANDS = {
     "lock": "lock the connector",
     "unlock": "unlock the connector",
     "ramp": "offer a charging vehicle one current after the other",
+    "meter": "the energy meters, and what they signed",
     "slac": "SLAC matching",
     "plc": "the powerline modems",
     "ocpp": "the link to the CSMS",

@@ -19,6 +19,7 @@ from firmware.evse import Evse
 from firmware.history import Event, History
 from firmware.screen import Screen
 from firmware.visits import Visits
+from hal.ports import SigningMeter
 from hal.quantities import EvseId
 
 
@@ -59,6 +60,8 @@ class Station:
     chip: Chip
     log_levels: LogLevels
     audit_path: Path
+    meters: Mapping[EvseId, SigningMeter] = field(default_factory=dict)
+    """Those that sign."""
     captures: Captures = field(default_factory=Captures)
     screen: Screen = field(default_factory=lambda: Screen(None))
     slots: SlotControl | None = None

@@ -16,6 +16,7 @@ from firmware.control.bundle import BUNDLE_METHODS, without_keys
 from firmware.control.firmware_methods import FIRMWARE_METHODS
 from firmware.control.log_levels import LEVELS
 from firmware.control.maintenance import MAINTENANCE_METHODS
+from firmware.control.meter_methods import METER_METHODS
 from firmware.control.method import ANY, ONE, Call, Caller, Method, Station, evse_of
 from firmware.control.params import Param
 from firmware.control.plc_methods import PLC_METHODS
@@ -287,6 +288,7 @@ METHODS: dict[str, Method] = {
     "Session.Show": Method(
         _OBSERVER, _session, {"id": Param(str, required=True)}, "one session's line of time, by number or either id"
     ),
+    **METER_METHODS,
     **PLC_METHODS,
     "Ocpp.Status": Method(_OBSERVER, _ocpp, {}, "the CSMS link, what waits for it, what was dropped or refused"),
     "Ocpp.Queue": Method(
