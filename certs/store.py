@@ -184,6 +184,11 @@ class CertificateStore:
                 ends[purpose] = min(certificate.not_valid_after_utc for certificate in certificates)
         return ends
 
+    def count(self) -> int:
+        """How many certificates are held: roots, and those of the chains in use. Raises StoreError."""
+        chains = [stored for purpose in Purpose if (stored := self.chain(purpose)) is not None]
+        return len(self.roots()) + sum(len(stored.chain_der) for stored in chains)
+
     def reconcile(self, keys: KeyStore) -> Reconciled:
         """Put right what a power cut left: retire orphan keys, forget rotations whose key is gone.
 

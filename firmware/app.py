@@ -29,7 +29,7 @@ from certs.tls.loop import LoopThread
 from firmware import observers
 from firmware.board_keeper import open_board
 from firmware.boards import Boards, signs
-from firmware.certificate_watch import CertificateWatch, tell_tpm
+from firmware.certificate_watch import CertificateWatch, TpmNews
 from firmware.certificates import StationCertificates, subjects
 from firmware.config import Config, ConfigError, load
 from firmware.config import Evse as EvseSettings
@@ -149,11 +149,10 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         stack.push_async_callback(lambda: _on(csms, station.stop()))
         metering = asyncio.create_task(operator.run_meters(), name="signing meters")
         stack.push_async_callback(_cancel, metering)
-        working = [csms.submit(operator.run()), _watch_certificates(config, certificates, station, csms)]
+        working = [csms.submit(operator.run()), _watch_certificates(config, credentials, certificates, station, csms)]
+        stack.callback(credentials.forget_watcher)
         if update is not None:
             working.append(csms.submit(update.slots.prove()))
-        if credentials.absence:
-            csms.call(partial(tell_tpm, station, credentials.absence))
         if lost := told_lost(secrets, journal):
             csms.call(partial(station.security_event, "StoredDataLost", lost))
         slots = None if update is None else SlotControl(update.slots, csms)
@@ -208,11 +207,14 @@ async def _journal_key(config: Config, secrets: SealedSecrets) -> bytes | None:
 
 
 def _watch_certificates(
-    config: Config, certificates: StationCertificates, station: OcppStation, csms: LoopThread
+    config: Config, credentials: Credentials, certificates: StationCertificates, station: OcppStation, csms: LoopThread
 ) -> "Future[None]":
+    news = TpmNews(station)
+    credentials.tpm.watcher = lambda _: csms.call(lambda: news.tell(certificates.tpm_trouble))
     watch = CertificateWatch(
         certificates,
         station,
+        news,
         interval_s=config.certificates.check_interval_s,
         renew_before=timedelta(days=config.certificates.renew_before_days),
     )
@@ -343,7 +345,7 @@ async def _start_control(
         visits=visits,
         csms=csms,
         certificates=Certificates(credentials.store),
-        chip=credentials.chip,
+        tpm=credentials.tpm_status,
         log_levels=LogLevels(),
         audit_path=config.station.state_dir / "audit.jsonl",
         screen=screen,

@@ -15,7 +15,7 @@ from ocpp_client.ports import CertificateStoreError, OcspRequestData
 log = logging.getLogger(__name__)
 
 OFFLINE_S = 5.0
-"""Between looks while nothing can be asked for."""
+"""Between looks while nothing can be asked for, or the TPM is away."""
 
 
 class Asked(Protocol):
@@ -35,21 +35,39 @@ class Asked(Protocol):
     ) -> None: ...
 
 
-def tell_tpm(station: Asked, absence: str) -> None:
-    """The TPM's keys are out of reach, or (empty) are in reach again: a security event and a problem of its own."""
-    station.security_event("TpmUnavailable" if absence else "TpmAvailable", absence)
-    value = "true" if absence else "false"
-    station.notify_event(
-        "SecurityCtrlr", "Problem", value, tech_code="TpmUnavailable", tech_info=absence, cleared=not absence
-    )
+class TpmNews:
+    """What the operator knows of the TPM: a security event and a problem of its own, told when it changes."""
+
+    def __init__(self, station: Asked) -> None:
+        self._station = station
+        self._is_away = False
+
+    def tell(self, trouble: str) -> None:
+        """Why the TPM's keys are out of reach, or empty. On the station's loop."""
+        if bool(trouble) is self._is_away:
+            return
+        self._is_away = bool(trouble)
+        log.warning("%s", f"the TPM's keys are out of reach: {trouble}" if trouble else "the TPM answers again")
+        self._station.security_event("TpmUnavailable" if trouble else "TpmAvailable", trouble)
+        value = "true" if trouble else "false"
+        self._station.notify_event(
+            "SecurityCtrlr", "Problem", value, tech_code="TpmUnavailable", tech_info=trouble, cleared=not trouble
+        )
 
 
 class CertificateWatch:
     def __init__(
-        self, certificates: StationCertificates, station: Asked, *, interval_s: float, renew_before: timedelta
+        self,
+        certificates: StationCertificates,
+        station: Asked,
+        news: TpmNews,
+        *,
+        interval_s: float,
+        renew_before: timedelta,
     ) -> None:
         self._certificates = certificates
         self._station = station
+        self._news = news
         self._interval_s = interval_s
         self._renew_before = renew_before
 
@@ -61,15 +79,16 @@ class CertificateWatch:
                 await self.look()
             except CertificateStoreError as error:
                 log.error("certificates cannot be looked after: %s", error)
-            wait_s = self._interval_s if self._station.online else min(self._interval_s, OFFLINE_S)
+            is_well = self._station.online and not self._certificates.tpm_trouble
+            wait_s = self._interval_s if is_well else min(self._interval_s, OFFLINE_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._certificates.changed.wait(), wait_s)
 
     async def look(self) -> None:
         """Once. Raises CertificateStoreError."""
-        if await self._certificates.reach():
-            log.warning("the TPM answers again")
-            tell_tpm(self._station, "")
+        self._news.tell(self._certificates.tpm_trouble)
+        await self._certificates.reach()
+        self._news.tell(self._certificates.tpm_trouble)
         if self._station.online:
             for use in await self._certificates.expiring(self._renew_before):
                 log.warning("the %s ends soon: a new one is asked for", use)

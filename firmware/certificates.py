@@ -75,6 +75,9 @@ class StationCertificates:
         self._worker = ThreadPoolExecutor(1, "certificates")
         self.use_tls: Callable[[ssl.SSLContext | None], None] = lambda _tls: None
         self.changed = asyncio.Event()
+        self.entries = 0
+        """SecurityCtrlr.CertificateEntries, counted anew after each change."""
+        self._worker.submit(self._count)
 
     def close(self) -> None:
         """Waits for what runs."""
@@ -82,6 +85,12 @@ class StationCertificates:
 
     async def _work(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function)
+
+    def _count(self) -> None:
+        try:
+            self.entries = self._credentials.store.count()
+        except BLOCKED as error:
+            log.error("the certificates cannot be counted: %s", error)
 
     async def _work_or_fail(self, function: Callable[[], T]) -> T:
         try:
@@ -148,6 +157,7 @@ class StationCertificates:
         credentials = self._credentials
 
         def read() -> ssl.SSLContext | None:
+            self._count()
             credentials.roots_changed()
             if not credentials.absence:
                 credentials.present()
@@ -223,6 +233,7 @@ class StationCertificates:
         purpose = PURPOSES[use]
         try:
             await self._work(lambda: self._take(chain_pem, purpose))
+            await self._work(self._count)
         except (InstallRefused, *BLOCKED) as error:
             log.error("the %s is not taken: %s", use, error)
             return False
@@ -259,6 +270,7 @@ class StationCertificates:
                 _retire(rotation.retire, rotation.activate())
             else:
                 rotation.abandon()
+            self._count()
 
         await self._work_or_fail(settle)
         log.info("the new certificate for the CSMS %s", "is in use" if works else "is given up")
@@ -301,13 +313,19 @@ class StationCertificates:
 
     async def restaple(self) -> None:
         """Vehicles see what may be stapled now. Raises CertificateStoreError."""
-        if not self._credentials.absence:
+        if not self.tpm_trouble:
             await self._work_or_fail(self._credentials.present)
 
+    @property
+    def tpm_trouble(self) -> str:
+        """Why the TPM's keys are out of reach now; empty when they are not. Quick."""
+        return self._credentials.tpm_status().trouble
+
     async def reach(self) -> bool:
-        """Try the TPM again where it was absent; whether it just came back."""
+        """Try the TPM again where it was absent, and ask one that was not how it stands; whether it just came back."""
         credentials = self._credentials
         if not credentials.absence:
+            await self._work(credentials.read_chip)
             return False
 
         def again() -> ssl.SSLContext | None:

@@ -6,6 +6,7 @@ Everything here blocks for as long as the TPM or the disk takes: `firmware/certi
 import logging
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -23,7 +24,7 @@ from certs.tls import selfcheck
 from certs.tls.csms import SecurityProfile, client_context
 from certs.tls.identity import Identity
 from certs.tls.loop import LoopThread
-from certs.tpm import Chip, Tpm, TpmKeyStore
+from certs.tpm import Chip, Health, Tpm, TpmKeyStore
 from certs.vault import Vault
 from firmware.config import Config, ConfigError
 from firmware.vehicle_tls import Shown, VehicleTls
@@ -41,6 +42,15 @@ def open_tpm(config: Config) -> Tpm:
     except OSError as error:
         raise ConfigError(f"tpm.owner_auth_file: {error}") from error
     return Tpm(config.tpm.tcti, owner_auth)
+
+
+@dataclass(frozen=True, slots=True)
+class TpmStatus:
+    chip: Chip
+    """As last read."""
+    trouble: str
+    """Why its keys are out of reach; empty when they are not."""
+    health: Health
 
 
 class Credentials:
@@ -74,6 +84,22 @@ class Credentials:
 
     def close(self) -> None:
         self.tpm.close()
+
+    def forget_watcher(self) -> None:
+        """Nobody is there any more to be told how the TPM stands."""
+        self.tpm.watcher = None
+
+    def tpm_status(self) -> TpmStatus:
+        """As it is now; quick, from any thread."""
+        trouble = self.tpm.trouble
+        return TpmStatus(self.chip, self.absence or (trouble.value if trouble is not None else ""), self.tpm.health)
+
+    def read_chip(self) -> None:
+        """Ask the chip how it stands; one that does not answer shows in `tpm_status`."""
+        try:
+            self.chip = self.tpm.chip()
+        except KeyUnavailable as error:
+            log.warning("the TPM cannot be asked: %s", error)
 
     def reach(self) -> None:
         """Take the TPM over and present what it holds. Raises KeyUnavailable, StoreError."""

@@ -30,6 +30,10 @@ def local_list_variables(entries: Count) -> Iterator[Variable]:
     yield Variable(name, "DisablePostAuthorize", _BOOLEAN, "false", None, _RW)
 
 
+def certificate_variables(entries: Count) -> Iterator[Variable]:
+    yield Variable("SecurityCtrlr", "CertificateEntries", _INTEGER, computed=lambda: str(entries()))
+
+
 def reservation_variables() -> Iterator[Variable]:
     name = "ReservationCtrlr"
     yield Variable(name, "Available", _BOOLEAN, "true")

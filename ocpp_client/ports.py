@@ -288,6 +288,11 @@ class InstalledCertificate:
 class CertificateStore(Protocol):
     """The station's certificates as a CSMS may manage them (M03-M05, A02, A03). Quick, or in a thread of its own."""
 
+    @property
+    def entries(self) -> int:
+        """How many certificates are held: roots, and those of the station's own chains."""
+        ...
+
     async def installed(self, kinds: Collection[str]) -> Sequence[InstalledCertificate]:
         """Those of the given kinds; of all when `kinds` is empty."""
         ...

@@ -21,6 +21,7 @@ from ocpp_client.actions import Handlers
 from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.authorization_actions import AuthorizationActions
 from ocpp_client.availability import Availability
+from ocpp_client.block_variables import certificate_variables
 from ocpp_client.blocks import Blocks, BlockState, Surroundings
 from ocpp_client.certificate_actions import CertificateActions
 from ocpp_client.certificate_desk import CertificateDesk
@@ -145,7 +146,8 @@ class OcppStation:
             self._network.priority_refusal,
         )
         self._block_state = BlockState(config, self._authorizer.list)
-        self.model = DeviceModel([*core, *self._block_state.variables()])
+        held = certificate_variables(lambda: 0 if certificates is None else certificates.entries)
+        self.model = DeviceModel([*core, *self._block_state.variables(), *held])
         self._invalid_ids = InvalidIds(self.model, report)
         security_log = SecurityLog(journal)
         self._security = SecurityEvents(

@@ -140,7 +140,6 @@ def _security(config: OcppConfig) -> Iterator[Variable]:
     )
     yield Variable(name, "SecurityProfile", _INTEGER, str(config.security_profile))
     yield Variable(name, "OrganizationName", _STRING, config.vendor, None, _RW, highest=64)
-    yield Variable(name, "CertificateEntries", _INTEGER, "0")
     yield Variable(name, "CertSigningRepeatTimes", _INTEGER, "3", None, _RW, lowest=0, highest=20)
     yield Variable(name, "CertSigningWaitMinimum", _INTEGER, "60", None, _RW, "s", lowest=1, highest=86400)
     yield Variable(name, "MaxCertificateChainSize", _INTEGER, "10000")

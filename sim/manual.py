@@ -356,7 +356,7 @@ def _field_list(action: str, seen: dict[str, set[str]]) -> str:
     return f"\nJSON of `evse {action} --json`:\n\n{fields}\n"
 
 
-FREE_FORM = ("data", "counts", "levels", "modem_drops", "slac_drops", "driver_counters")
+FREE_FORM = ("data", "counts", "levels", "modem_drops", "slac_drops", "driver_counters", "fault_counts")
 """Objects whose keys are not fixed: an event's own fields, reasons, names of loggers."""
 
 

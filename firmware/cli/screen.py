@@ -84,9 +84,10 @@ def _head(told: Told, wide: int) -> list[Line]:
     right = f"{out.moment(station['wall_time'], date=True)} "
     link = f" CSMS {'online' if csms['online'] else 'OFFLINE'}   queue {out.text(csms['queue_length'])}"
     certificates = words.certificate_words(told["certificates"])
-    keys = f"certificates {certificates}   TPM {'locked out' if tpm['locked_out'] else 'good'} "
+    standing = "away" if tpm["trouble"] else "locked out" if tpm["locked_out"] else "good"
+    keys = f"certificates {certificates}   TPM {standing} "
     soon = any(info["days_left"] < 30 for info in told["certificates"])
-    style = out.YELLOW if soon or not csms["online"] or tpm["locked_out"] else ""
+    style = out.YELLOW if soon or not csms["online"] or standing != "good" else ""
     return [Line(_apart(left, right, wide), out.BOLD), Line(_apart(link, keys, wide), style)]
 
 

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
             ("version", f"{station['version']}, up {out.span(station['uptime_s'])}"),
             ("CSMS", f"{link_words(csms)}, {queue_words(csms)}"),
             ("certificates", certificate_words(told["certificates"])),
-            ("TPM", f"{tpm['manufacturer']}, {'locked out' if tpm['locked_out'] else 'good'}"),
+            ("TPM", tpm_words(tpm)),
             *(("display", display_words(shown)) for shown in told["display"]),
         ],
     )
@@ -36,6 +36,12 @@ def run(args: argparse.Namespace) -> int:
 def display_words(shown: Told) -> str:
     """One of the messages that drivers are shown in turns."""
     return shown["text"] if shown["evse"] is None else f"EVSE {shown['evse']}: {shown['text']}"
+
+
+def tpm_words(tpm: Told) -> str:
+    if tpm["trouble"]:
+        return str(tpm["trouble"])
+    return f"{tpm['manufacturer']}, {'locked out' if tpm['locked_out'] else 'good'}"
 
 
 def link_words(csms: Told) -> str:

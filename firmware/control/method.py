@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from certs.tpm import Chip
 from firmware.config import Config
 from firmware.control.log_levels import LogLevels
 from firmware.control.params import Param
@@ -15,6 +14,7 @@ from firmware.control.roles import Peer, Role
 from firmware.control.rpc import Code, RpcError
 from firmware.control.slots import SlotControl
 from firmware.control.sources import Certificates, Csms
+from firmware.credentials import TpmStatus
 from firmware.evse import Evse
 from firmware.history import Event, History
 from firmware.screen import Screen
@@ -57,7 +57,7 @@ class Station:
     visits: Visits
     csms: Csms
     certificates: Certificates
-    chip: Chip
+    tpm: Callable[[], TpmStatus]
     log_levels: LogLevels
     audit_path: Path
     meters: Mapping[EvseId, SigningMeter] = field(default_factory=dict)

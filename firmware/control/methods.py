@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from certs.errors import CertsError
-from certs.tpm import Chip
 from firmware.control import audit
 from firmware.control.bundle import BUNDLE_METHODS, without_keys
 from firmware.control.firmware_methods import FIRMWARE_METHODS
@@ -27,6 +26,7 @@ from firmware.control.simulate import SIMULATE
 from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
 from firmware.control.why import Blocker, notes, why
+from firmware.credentials import TpmStatus
 from firmware.history import Event
 from hal.ports import BoardUnavailable, Contactor
 from hal.simulation import SimulationError
@@ -68,12 +68,13 @@ async def _status(call: Call) -> object:
         ],
         "csms": await _csms(call.station),
         "certificates": [info.shown(wall) for info in await call.station.certificates.chains()],
-        "tpm": _tpm(call.station.chip),
+        "tpm": _tpm(call.station.tpm()),
         "display": call.station.screen.shown(),
     }
 
 
-def _tpm(chip: Chip) -> dict[str, object]:
+def _tpm(status: TpmStatus) -> dict[str, object]:
+    chip, health = status.chip, status.health
     return {
         "manufacturer": chip.manufacturer,
         "firmware": chip.firmware,
@@ -81,6 +82,11 @@ def _tpm(chip: Chip) -> dict[str, object]:
         "persistent_free": chip.persistent_free,
         "lockout_counter": chip.lockout_counter,
         "locked_out": chip.locked_out,
+        "trouble": status.trouble or None,
+        "operations": health.operations,
+        "recovered": health.recovered,
+        "slowest_sign_s": round(health.slowest_sign_s, 3),
+        "fault_counts": {fault.value: count for fault, count in health.faults.items()},
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from certs.errors import CertsError
-from certs.tpm import Chip
+from certs.tpm import Chip, Health
 from firmware import config
 from firmware.control.audit import Audit
 from firmware.control.dispatch import Dispatcher
@@ -24,6 +24,7 @@ from firmware.control.roles import Role, service_uids
 from firmware.control.server import ControlServer
 from firmware.control.sources import CertificateInfo, utc_now
 from firmware.control.status import evse_status
+from firmware.credentials import TpmStatus
 from firmware.evse import Evse
 from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
 from firmware.history import History
@@ -200,6 +201,7 @@ class Bench:
         self.evse.board = self.board  # type: ignore[assignment]
         self.audit_path = directory / "audit.jsonl"
         self.log_levels = LogLevels()
+        self.tpm = TpmStatus(Chip("IBM", "1.2", (), 3, 0, False), "", Health())
         self.station = Station(
             config=self.config,
             version="1.2.3",
@@ -209,7 +211,7 @@ class Bench:
             visits=self.visits,
             csms=self.csms,  # type: ignore[arg-type]
             certificates=self.certificates,  # type: ignore[arg-type]
-            chip=Chip("IBM", "1.2", (), 3, 0, False),
+            tpm=lambda: self.tpm,
             log_levels=self.log_levels,
             audit_path=self.audit_path,
         )

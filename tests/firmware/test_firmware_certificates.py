@@ -20,7 +20,7 @@ from certs.provision import ensure_identity
 from certs.store import CertificateStore, RootKind
 from certs.tls.loop import LoopThread
 from certs.tpm import Tpm, TpmKeyStore
-from firmware.certificate_watch import CertificateWatch
+from firmware.certificate_watch import CertificateWatch, TpmNews
 from firmware.certificates import HASHES, StationCertificates, subjects
 from firmware.config import Config, parse
 from firmware.credentials import Credentials
@@ -150,7 +150,9 @@ async def bench(tmp_path: Path, tcti: str, pki: Pki) -> AsyncIterator[Bench]:
             certificates=certificates,
         )
         certificates.use_tls = station.use_tls
-        watch = CertificateWatch(certificates, station, interval_s=60, renew_before=timedelta(days=30))
+        watch = CertificateWatch(
+            certificates, station, TpmNews(station), interval_s=60, renew_before=timedelta(days=30)
+        )
         with LoopThread("vehicles") as vehicles:
             await station.start()
             await csms.until_received("BootNotification")
@@ -334,8 +336,11 @@ async def test_roots_are_installed_told_and_deleted(bench: Bench) -> None:
     (chain,) = [e for e in answer["certificateHashDataChain"] if e["certificateType"] == "V2GCertificateChain"]
     assert len(chain["childCertificateHashData"]) == 2
 
+    assert bench.certificates.entries == bench.store.count()
+    held = bench.store.count() - 1
     for algorithm in ("SHA256", "SHA384", "SHA512"):
         assert await call("InstallCertificate", payload) == {"status": "Accepted"}
+        assert bench.certificates.entries == held + 1
         data = hash_data(mo.certificate, mo.certificate, HASHES[algorithm]())
         named = {
             "hashAlgorithm": algorithm,
@@ -345,6 +350,7 @@ async def test_roots_are_installed_told_and_deleted(bench: Bench) -> None:
         }
         assert await call("DeleteCertificate", {"certificateHashData": named}) == {"status": "Accepted"}
         assert await call("DeleteCertificate", {"certificateHashData": named}) == {"status": "NotFound"}
+        assert bench.certificates.entries == held
     assert mo.certificate not in bench.credentials.contract_roots()
 
 

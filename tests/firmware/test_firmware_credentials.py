@@ -16,14 +16,15 @@ from certs.store import CertificateStore, RootKind
 from certs.tls.csms import ClientContext
 from certs.tls.loop import LoopThread
 from certs.tpm import Tpm, TpmKeyStore
-from firmware.certificate_watch import CertificateWatch
+from firmware import certificate_watch
+from firmware.certificate_watch import CertificateWatch, TpmNews
 from firmware.certificates import StationCertificates, subjects
 from firmware.config import Config, ConfigError, parse
 from firmware.credentials import NO_CHIP, Credentials
 from ocpp_client.ports import CertificateStoreError, OcspRequestData
 from secc.ports import TlsUnavailable
 from sim.pki.pki import Pki, build
-from sim.tpm.proxy import Proxy
+from sim.tpm.proxy import NEVER, Proxy
 from sim.tpm.swtpm import Swtpm
 
 CONFIG = """
@@ -156,11 +157,15 @@ async def test_a_tpm_that_comes_back_is_taken_up_again(tmp_path: Path, provision
     credentials = Credentials(config)
     certificates, station, contexts = StationCertificates(credentials, subjects(config)), Asked(), []
     certificates.use_tls = contexts.append
-    watch = CertificateWatch(certificates, station, interval_s=60, renew_before=timedelta(days=30))
+    watch = CertificateWatch(certificates, station, TpmNews(station), interval_s=60, renew_before=timedelta(days=30))
     with LoopThread("vehicles") as loop:
         vehicle = credentials.vehicle_tls(loop)
         await watch.look()
-        assert station.told == contexts == []
+        away = [("TpmUnavailable", credentials.absence), ("SecurityCtrlr", "Problem", "true", False)]
+        assert station.told == away
+        assert contexts == []
+        status = credentials.tpm_status()
+        assert (status.chip, status.trouble) == (NO_CHIP, credentials.absence)
         with pytest.raises(CertificateStoreError, match="does not answer"):
             await certificates.signing_request("V2GCertificate")
         assert await certificates.candidate() is None
@@ -171,10 +176,63 @@ async def test_a_tpm_that_comes_back_is_taken_up_again(tmp_path: Path, provision
             assert credentials.absence == ""
             assert vehicle() is not None
             assert contexts[0] is not None
-            assert station.told == [("TpmAvailable", ""), ("SecurityCtrlr", "Problem", "false", True)]
+            back = [("TpmAvailable", ""), ("SecurityCtrlr", "Problem", "false", True)]
+            assert station.told == away + back
+            assert (credentials.tpm_status().chip.manufacturer, credentials.tpm_status().trouble) == ("IBM", "")
+            await watch.look()
+            assert station.told == away + back, "told once"
             assert (await certificates.signing_request("V2GCertificate")).startswith("-----BEGIN CERTIFICATE REQUEST")
             certificates.close()
             credentials.close()
+
+
+async def test_a_tpm_that_falls_silent_while_the_station_runs_is_told_and_asked_again(
+    tmp_path: Path, provisioned: str, tpm_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tpm.run, "__defaults__", (False, 0.2))
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory) as proxy:
+        config = configured(tmp_path, proxy.tcti)
+        credentials = Credentials(config)
+        certificates, station = StationCertificates(credentials, subjects(config)), Asked()
+        news = TpmNews(station)
+        credentials.tpm.watcher = lambda _: news.tell(certificates.tpm_trouble)
+        watch = CertificateWatch(certificates, station, news, interval_s=60, renew_before=timedelta(days=30))
+        proxy.delay("GetCapability", NEVER)
+        await watch.look()
+        assert [told[0] for told in station.told] == ["TpmUnavailable", "SecurityCtrlr"]
+        assert credentials.tpm_status().trouble == "the TPM has not answered in time"
+        assert credentials.tpm_status().chip.manufacturer == "IBM", "as last read"
+        assert not credentials.absence, "what is presented stays"
+        proxy.heal()
+        await watch.look()
+        assert [told[0] for told in station.told[2:]] == ["TpmAvailable", "SecurityCtrlr"]
+        assert credentials.tpm_status().trouble == ""
+        credentials.forget_watcher()
+        swtpm.stop()
+        await watch.look()
+        assert station.told[4][0] == "TpmUnavailable", "found by the look itself"
+        certificates.close()
+        credentials.close()
+
+
+async def test_a_station_whose_tpm_is_away_looks_more_often(
+    tmp_path: Path, provisioned: str, tpm_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate_watch, "OFFLINE_S", 0.02)
+    config = configured(tmp_path, provisioned, WITHOUT_TLS)
+    credentials = Credentials(config)
+    certificates, station = StationCertificates(credentials, subjects(config)), Asked()
+    station.online = True
+    watch = CertificateWatch(certificates, station, TpmNews(station), interval_s=60, renew_before=timedelta(days=30))
+    running = asyncio.create_task(watch.run())
+    with Swtpm(tpm_directory) as swtpm, Proxy(swtpm.socket, tpm_directory):
+        async with asyncio.timeout(10):
+            while ("TpmAvailable", "") not in station.told:
+                await asyncio.sleep(0.02)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        certificates.close()
+        credentials.close()
 
 
 def test_a_key_that_is_gone_is_said_at_start(tmp_path: Path, provisioned: str, tpm_directory: Path) -> None:
@@ -224,7 +282,9 @@ async def test_the_watch_goes_on_after_a_failure_and_looks_at_once_after_a_chang
         credentials = Credentials(config)
         certificates, station = Failing(credentials, subjects(config)), Asked()
         station.online = True
-        watch = CertificateWatch(certificates, station, interval_s=60, renew_before=timedelta(days=400))
+        watch = CertificateWatch(
+            certificates, station, TpmNews(station), interval_s=60, renew_before=timedelta(days=400)
+        )
         running = asyncio.create_task(watch.run())
         async with asyncio.timeout(5):
             while certificates.looks < 1:

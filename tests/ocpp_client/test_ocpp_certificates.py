@@ -21,6 +21,7 @@ class Store:
             InstalledCertificate("V2GCertificateChain", ROOT, (SUB_CA,) * 5),
         ]
         self.fits = True
+        self.entries = 7
         self.taken: list[tuple[str, str]] = []
 
     async def installed(self, kinds: Collection[str]) -> Sequence[InstalledCertificate]:
@@ -48,6 +49,16 @@ class Store:
 
     async def tried(self, works: bool) -> None:
         raise AssertionError("there was no candidate")
+
+
+async def test_how_many_are_held_is_told_as_it_is_now(bench: Any) -> None:
+    store = Store()
+    await bench.station(certificates=store)
+    named = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "CertificateEntries"}}
+    for held in (7, 8):
+        store.entries = held
+        answer = await bench.csms.call("GetVariables", {"getVariableData": [named]})
+        assert answer["getVariableResult"][0]["attributeValue"] == str(held)
 
 
 async def test_what_is_installed_is_told(bench: Any) -> None:
