@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import chain, emaid
-from certs.chain import ChainRefused
+from certs.chain import ChainFault, ChainRefused
 from certs.hashdata import OcspHashData, path_hash_data
 
 HASHES: dict[int, hashes.HashAlgorithm] = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
@@ -35,14 +35,15 @@ class ContractFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedContract:
-    """A contract chain that leads to a root we hold."""
+    """A contract chain that leads to a root we hold, or with `central` holds as far as it was sent."""
 
     emaid: str
     """As the certificate's common name has it, in upper case without hyphens."""
     chain_pem: str
     """Leaf first, sub-CAs after, without the root."""
     ocsp: tuple[OcspHashData, ...]
-    """Of the same certificates, in the same order."""
+    """Of the same certificates, in the same order; of a `central` one but for the topmost, whose issuer is unknown."""
+    central: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,20 @@ class ContractRefusal:
 
 
 def check_contract(
-    chain_der: Sequence[bytes], claimed: str, roots: Sequence[x509.Certificate], at: datetime
+    chain_der: Sequence[bytes],
+    claimed: str,
+    roots: Sequence[x509.Certificate],
+    at: datetime,
+    *,
+    central: bool = False,
 ) -> VerifiedContract | ContractRefusal:
-    """Judge a contract chain (leaf first) and the eMAID `claimed` with it, at a timezone-aware moment."""
+    """Judge a contract chain (leaf first) and the eMAID `claimed` with it, at a timezone-aware moment.
+
+    With `central` a chain whose root alone is unknown is good too: the operator verifies that one (C07.FR.06).
+    """
     try:
-        path = chain.verify(chain.load_chain(chain_der), roots, at, chain.CONTRACT)
+        sent = chain.load_chain(chain_der)
+        path, known = _path(sent, roots, at, central)
     except ChainRefused as refused:
         return ContractRefusal(ContractFault[refused.fault.name], refused.detail)
     if emaid.normalised(claimed) is None:
@@ -65,8 +75,23 @@ def check_contract(
     if account is None or not emaid.same_account(claimed, account):
         detail = f"{claimed} against {chain.common_name(path[0])!r}"
         return ContractRefusal(ContractFault.EMAID_MISMATCH, detail)
-    pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in path[:-1])
-    return VerifiedContract(account, pem.decode("ascii"), path_hash_data(path))
+    pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (path[:-1] if known else path))
+    return VerifiedContract(account, pem.decode("ascii"), path_hash_data(path), central=not known)
+
+
+def _path(
+    sent: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: datetime, central: bool
+) -> tuple[list[x509.Certificate], bool]:
+    """The path, and whether it ends at a root of ours. Raises ChainRefused."""
+    try:
+        return chain.verify(sent, roots, at, chain.CONTRACT), True
+    except ChainRefused as refused:
+        if not central or refused.fault is not ChainFault.UNKNOWN_ROOT:
+            raise
+        path = chain.verify(sent, None, at, chain.CONTRACT)
+        if len(path) < 2 or len(path) < len(sent):
+            raise
+    return path, False
 
 
 def verify_signature(leaf_der: bytes, data: bytes, signature: bytes) -> bool:

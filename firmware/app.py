@@ -269,7 +269,9 @@ async def _start_secc(
         tls=tls,
         allow_plain_tcp=settings.allow_plain_tcp,
         view=lambda: evse.view,
-        certificates=ContractCertificates(credentials.contract_roots),
+        certificates=ContractCertificates(
+            credentials.contract_roots, lambda: evse.state.contract_rules.central_validation
+        ),
         report=_from_thread(main, evse.report),
         wall_clock=lambda: credentials.now(),
         paused=paused,

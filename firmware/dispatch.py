@@ -8,6 +8,7 @@ from firmware.site import Site
 from hal.quantities import EvseId
 from ocpp_client.ports import (
     AvailabilityChanged,
+    ContractRules,
     CsmsFact,
     CsmsLimit,
     CsmsOnline,
@@ -40,7 +41,7 @@ class Dispatcher:
 
     def take(self, fact: CsmsFact) -> None:
         match fact:
-            case CsmsOnline() | AvailabilityChanged(evse_id=None) | TransactionRules():
+            case CsmsOnline() | AvailabilityChanged(evse_id=None) | TransactionRules() | ContractRules():
                 self._to_all(fact)
             case EventSent(transaction_id=transaction_id):
                 self._to_transaction(fact, transaction_id)

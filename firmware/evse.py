@@ -37,6 +37,7 @@ from hal.ports import (
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import (
     AvailabilityChanged,
+    ContractRules,
     CsmsLimit,
     ReservationsChanged,
     StoppedReason,
@@ -60,6 +61,7 @@ OUTLIVES_A_SESSION = (
     LocalLimit,
     ModemFault,
     ModemReady,
+    ContractRules,
     ReservationsChanged,
     TransactionRules,
 )
@@ -329,16 +331,17 @@ class Evse:
 
     def _view(self) -> StationView:
         state, settings = self._session.state, self._settings
+        contracts = settings.accepts_contract and state.contract_rules.accepted
         return StationView(
             evse_id=settings.evse_id,
-            accepts_contract=settings.accepts_contract,
+            accepts_contract=contracts,
             accepts_external_payment=settings.accepts_external_payment,
             phases=settings.phases,
             nominal_voltage_v=settings.nominal_voltage_v,
             limit_a=state.limits.offer_a,
             board_limit_a=state.limits.board_a or 0.0,
             authorization=state.authorization,
-            offers_certificates=settings.accepts_contract,
+            offers_certificates=contracts and state.contract_rules.installed,
             certificate_answer=state.certificate_answer,
             authorization_of=self._session.contract,
             contactor_closed=state.contactor is Contactor.CLOSED,

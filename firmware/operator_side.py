@@ -107,7 +107,7 @@ class OperatorSide:
                 OcspRequestData(item.issuer_name_hash, item.issuer_key_hash, item.serial_number, item.responder_url)
                 for item in contract.ocsp
             ]
-            answer = await self._station.authorize(token, contract.chain_pem, ocsp)
+            answer = await self._station.authorize(token, contract.chain_pem, ocsp, central=contract.central)
         self._report(evse)(AuthorizationAnswered(token, answer))
 
     def fetch_certificate(self, evse: EvseId, request: CertificateRequested) -> None:

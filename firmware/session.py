@@ -80,6 +80,7 @@ class Session:
         state.csms_online = before.csms_online
         state.rules = before.rules
         state.reserved = before.reserved
+        state.contract_rules = before.contract_rules
         state.operative = state.operative_wanted = before.operative_wanted
 
     def feed(self, fact: Fact, now: float) -> list[Effect]:
@@ -444,6 +445,9 @@ class Session:
         else:
             self.record.end_with(TriggerReason.DEAUTHORIZED, StoppedReason.DEAUTHORIZED)
 
+    def _contract_rules(self, fact: ocpp.ContractRules) -> None:
+        self.state.contract_rules = fact
+
     def _reservations_changed(self, fact: ocpp.ReservationsChanged) -> None:
         """Who is charging already goes on."""
         self.state.reserved = fact
@@ -532,6 +536,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ocpp.RemoteStop: Session._remote_stop,
     ocpp.TokenDeauthorized: Session._token_deauthorized,
     ocpp.ReservationsChanged: Session._reservations_changed,
+    ocpp.ContractRules: Session._contract_rules,
     ocpp.TransactionRules: Session._transaction_rules,
     ocpp.ResetRequested: Session._reset_requested,
     ocpp.AvailabilityChanged: Session._availability_changed,

@@ -8,6 +8,7 @@ from firmware.maintenance import Maintenance
 from hal.ports import Contactor, Fault, Severity
 from ocpp_client.ports import (
     ChargingState,
+    ContractRules,
     IdToken,
     ReservationsChanged,
     SchedulePeriod,
@@ -127,6 +128,7 @@ class State:
     turned_away: bool = False
     """The CSMS accepted the token presented last, and the EVSE is reserved for others."""
     rules: TransactionRules = DEFAULT_RULES
+    contract_rules: ContractRules = field(default_factory=ContractRules)
     transaction_id: str = ""
     transaction_open: bool = False
     charging_state: ChargingState = ChargingState.IDLE

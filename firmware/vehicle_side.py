@@ -38,20 +38,26 @@ class SeccSide:
 
 
 class ContractCertificates:
-    """Implements `secc.ports.Certificates` against the roots the station trusts for contracts just then."""
+    """Implements `secc.ports.Certificates` against the roots the station trusts for contracts just then.
 
-    def __init__(self, roots: Callable[[], Sequence[x509.Certificate]]) -> None:
+    While `central` holds the operator verifies contracts whose root the station does not have.
+    """
+
+    def __init__(
+        self, roots: Callable[[], Sequence[x509.Certificate]], central: Callable[[], bool] = lambda: False
+    ) -> None:
         self._roots = roots
+        self._central = central
 
     def check_contract(self, chain_der: Sequence[bytes], emaid: str, at: datetime) -> Contract | ContractFault:
-        verdict = contracts.check_contract(chain_der, emaid, self._roots(), at)
+        verdict = contracts.check_contract(chain_der, emaid, self._roots(), at, central=self._central())
         if isinstance(verdict, ContractRefusal):
             return ContractFault[verdict.fault.name]
         ocsp = tuple(
             OcspHashData(item.issuer_name_hash, item.issuer_key_hash, item.serial_number, item.responder_url)
             for item in verdict.ocsp
         )
-        return Contract(verdict.emaid, verdict.chain_pem, ocsp)
+        return Contract(verdict.emaid, verdict.chain_pem, ocsp, verdict.central)
 
     def verify_signature(self, leaf_der: bytes, data: bytes, signature: bytes) -> bool:
         return contracts.verify_signature(leaf_der, data, signature)

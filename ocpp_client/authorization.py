@@ -142,11 +142,14 @@ class Authorizer:
         return None if entry is None else _Known(entry.status, entry.group_id, rules.post_authorize)
 
     def answered(self, token: IdToken, response: Payload, now: datetime, rules: OfflineRules) -> AuthorizeAnswer:
-        info = response.get("idTokenInfo")
+        info, certificate = response.get("idTokenInfo"), text_at(response, "certificateStatus")
         self.cache.learn(token, info, now, rules)
+        status = status_of(text_at(info, "status"))
+        if status is AuthorizationStatus.ACCEPTED and certificate not in (None, "Accepted"):
+            status = AuthorizationStatus.INVALID
         return AuthorizeAnswer(
-            status_of(text_at(info, "status")),
-            text_at(response, "certificateStatus"),
+            status,
+            certificate,
             group_id=text_at(info, "groupIdToken", "idToken"),
         )
 

@@ -558,6 +558,18 @@ class TransactionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractRules:
+    """What the CSMS has set about Plug & Charge (ISO15118Ctrlr): told at start and at each change."""
+
+    accepted: bool = True
+    """PnCEnabled: whether a contract pays."""
+    installed: bool = True
+    """ContractCertificateInstallationEnabled: whether a vehicle may ask for one."""
+    central_validation: bool = False
+    """CentralContractValidationAllowed: whether the CSMS verifies contracts of roots the station does not have."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResetRequested:
     """The time has come: at once with `immediate` (end what charges), else once no transaction was open."""
 
@@ -633,6 +645,7 @@ CsmsFact = (
     | RemoteStart
     | TokenDeauthorized
     | TransactionRules
+    | ContractRules
     | ResetRequested
     | UnlockRequested
     | ReservationsChanged

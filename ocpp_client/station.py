@@ -51,6 +51,7 @@ from ocpp_client.ports import (
     ChargingState,
     ConfigurationError,
     ConnectorStatus,
+    ContractRules,
     CsmsOnline,
     EventSent,
     FirmwareUpdater,
@@ -95,6 +96,8 @@ _TRANSACTION_RULES = (
     ("AuthCtrlr", "MasterPassGroupId"),
 )
 """Variables that `TransactionRules` carries to the EVSEs."""
+_CONTRACT_RULES = ("PnCEnabled", "ContractCertificateInstallationEnabled", "CentralContractValidationAllowed")
+"""Variables that `ContractRules` carries to the EVSEs."""
 MAX_OCSP = 4
 """Entries of AuthorizeRequest.iso15118CertificateHashData."""
 
@@ -274,7 +277,10 @@ class OcppStation:
         self.model.on_change("SecurityCtrlr", "BasicAuthPassword", self._password_changed)
         for component, variable in _TRANSACTION_RULES:
             self.model.on_change(component, variable, lambda _value: self._report_rules())
+        for variable in _CONTRACT_RULES:
+            self.model.on_change("ISO15118Ctrlr", variable, lambda _value: self._report_contract_rules())
         self._report_rules()
+        self._report_contract_rules()
         await self._security.open()
         self._dialogue.start()
         self._security.started(f"{self._boot_reason}, firmware {self._config.firmware}")
@@ -354,23 +360,35 @@ class OcppStation:
         return self._dialogue.all_counts()
 
     async def authorize(
-        self, token: IdToken, certificate_pem: str | None = None, ocsp: Sequence[OcspRequestData] = ()
+        self,
+        token: IdToken,
+        certificate_pem: str | None = None,
+        ocsp: Sequence[OcspRequestData] = (),
+        *,
+        central: bool = False,
     ) -> AuthorizeAnswer:
-        """Ask the CSMS (C01, C07), or the cache and the offline rules when it gives no answer (C10-C15)."""
+        """Ask the CSMS (C01, C07), or the cache and the offline rules when it gives no answer (C10-C15).
+
+        A contract that the CSMS is to verify (`central`) has no say but the CSMS's.
+        """
         known = self._authorizer.before_asking(token, self.clock.now(), self._authorization_rules())
         if known is not None:
             return self._told(token, known, self._authorizer.list.find(token, self.clock.now()))
         if self.model.flag("AuthCtrlr", "DisableRemoteAuthorization") and token.kind != "eMAID":
             return self._authorizer.unanswered(token, self.clock.now(), self._authorization_rules())
         payload: Payload = {"idToken": {"idToken": token.id_token, "type": token.kind}}
-        if certificate_pem is not None and len(certificate_pem) <= MAX_CERTIFICATE:
+        shows = central or self.model.flag("ISO15118Ctrlr", "CentralContractValidationAllowed")
+        if shows and certificate_pem is not None and len(certificate_pem) <= MAX_CERTIFICATE:
             payload["certificate"] = certificate_pem
-        if ocsp:
+        if ocsp and not central:
             payload["iso15118CertificateHashData"] = [_ocsp(item) for item in ocsp[:MAX_OCSP]]
+        if central and "certificate" not in payload:
+            log.error("a contract of %d characters is too long to be verified by the CSMS", len(certificate_pem or ""))
+            return AuthorizeAnswer(None)
         response = await self._dialogue.request("Authorize", payload)
         now, rules = self.clock.now(), self._authorization_rules()
         if response is None:
-            return self._authorizer.unanswered(token, now, rules)
+            return AuthorizeAnswer(None) if central else self._authorizer.unanswered(token, now, rules)
         answer = self._authorizer.answered(token, response, now, rules)
         self._cache_changed()
         return self._told(token, answer, response.get("idTokenInfo"))
@@ -736,6 +754,10 @@ class OcppStation:
                 self.model.text("AuthCtrlr", "MasterPassGroupId"),
             )
         )
+
+    def _report_contract_rules(self) -> None:
+        accepted, installed, central = (self.model.flag("ISO15118Ctrlr", variable) for variable in _CONTRACT_RULES)
+        self.report_fact(ContractRules(accepted, installed, central))
 
     def _network_changed(self) -> None:
         self._put("network", self._network.dump())

@@ -170,6 +170,7 @@ def _authorization() -> Iterator[Variable]:
     plug_and_charge = "ISO15118Ctrlr"
     yield Variable(plug_and_charge, "Enabled", _BOOLEAN, "true")
     yield Variable(plug_and_charge, "PnCEnabled", _BOOLEAN, "true", None, _RW)
+    yield Variable(plug_and_charge, "ContractCertificateInstallationEnabled", _BOOLEAN, "true", None, _RW)
     yield Variable(plug_and_charge, "CentralContractValidationAllowed", _BOOLEAN, "true", None, _RW)
     yield Variable(plug_and_charge, "ContractValidationOffline", _BOOLEAN, "false", None, _RW)
 

@@ -220,12 +220,13 @@ class OcspHashData:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A contract chain that verified up to a root we hold."""
+    """A contract chain that verified up to a root we hold; with `central` the operator is to verify its root."""
 
     emaid: str
     chain_pem: str
     """Leaf first, sub-CAs after, without the root."""
     ocsp: tuple[OcspHashData, ...]
+    central: bool = False
 
 
 class Certificates(Protocol):

@@ -85,7 +85,8 @@ class Answers:
         response: Payload = {"idTokenInfo": self.token_info(payload["idToken"])}
         if payload["idToken"]["type"] == "eMAID":
             response["certificateStatus"] = "Accepted"
-            if self.policy.require_ocsp and not payload.get("iso15118CertificateHashData"):
+            shown = payload.get("iso15118CertificateHashData") or "certificate" in payload
+            if self.policy.require_ocsp and not shown:
                 response["idTokenInfo"] = {"status": "Invalid"}
                 response["certificateStatus"] = "NoCertificateAvailable"
         return response

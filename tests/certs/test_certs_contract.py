@@ -280,3 +280,34 @@ def test_p521_signature() -> None:
 def test_keys_that_sign_otherwise(pki: Pki) -> None:
     assert not verify_signature(root(Blank("Root 448"), new_key_448()).der, b"data", b"\1" * 64)
     assert not verify_signature(b"junk", b"data", b"\1" * 64)
+
+
+# --- A root the station does not have, where the operator may verify ---
+
+
+def test_a_chain_of_an_unknown_root_is_left_to_the_operator(pki: Pki) -> None:
+    at = datetime.now(UTC)
+    verdict = check_contract(pki.contract.chain_der, EMAID, [], at, central=True)
+    assert isinstance(verdict, VerifiedContract)
+    assert verdict.central
+    assert verdict.chain_pem.count("BEGIN CERTIFICATE") == 3
+    assert len(verdict.ocsp) == 2, "the topmost's issuer is not known"
+    held = check_contract(pki.contract.chain_der, EMAID, [pki.mo_root.certificate], at, central=True)
+    assert isinstance(held, VerifiedContract)
+    assert not held.central
+
+
+def test_what_is_wrong_without_its_root_is_not_asked_about(pki: Pki) -> None:
+    at = datetime.now(UTC)
+    leaf, *sub_cas = pki.contract.chain_der
+    for chain_der, emaid, moment in (
+        ([leaf], EMAID, at),
+        ([leaf, sub_cas[1]], EMAID, at),
+        ([leaf, *sub_cas], "DE8AAAC12345678", at),
+        ([leaf, *sub_cas], EMAID, at + timedelta(days=36500)),
+        ([pki.oem.chain_der[0], *sub_cas], EMAID, at),
+    ):
+        assert isinstance(check_contract(chain_der, emaid, [], moment, central=True), ContractRefusal)
+    assert check_contract([leaf, *sub_cas], EMAID, [], at) == ContractRefusal(
+        ContractFault.UNKNOWN_ROOT, "MO Sub-CA 1 leads to no root we hold"
+    )

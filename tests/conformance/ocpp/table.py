@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 CASES = {
     "A": "1 4 5 6 7 9 10 11 14 15 19 20 21 22 23",
     "B": "1-3 6 7 9-18 20-30 32-37 39 41 43 45-47 49-57",
-    "C": "2 4-18 21-34 36-49 56-58",
+    "C": "2 4-18 21-34 36-58",
     "D": "1-10",
     "E": "1-17 19-22 24-35 37-45 50-52 54",
     "F": "1-20 23 24 26 27",
@@ -28,7 +28,8 @@ CASES = {
     "P": "1 3",
 }
 """Charging-station cases, mandatory and conditional: Core, Advanced Security, Local Authorization List, Reservation,
-Advanced User Interface, Advanced Device Management."""
+Advanced User Interface, Advanced Device Management,
+ISO 15118 Support."""
 
 NOT_APPLICABLE = {
     "TC_B_15": "SummaryInventory is supported",
