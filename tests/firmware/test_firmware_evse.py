@@ -281,7 +281,7 @@ def test_the_log_line_carries_both_ids_and_no_certificate(caplog: pytest.LogCapt
     with caplog.at_level(logging.INFO, "evse"):
         observers.log_line(observe(secc.ContractPresented(CONTRACT)))
         observers.log_line(observe(hal.MeterSampled(READING)))
-    assert caplog.messages == ["evse.1 v2g=AB tx=tx-1 ContractPresented emaid=DEABCC12345678"]
+    assert caplog.messages == ["evse.1 v2g=AB tx=tx-1 ContractPresented emaid=DEABCC12345678 central=False"]
 
 
 def test_the_event_file_holds_a_json_line_an_event(tmp_path: Path) -> None:
