@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 
 MAX_EXI_REQUEST = 5600
 """Characters of Get15118EVCertificateRequest.exiRequest."""
+MAX_EXI_RESPONSE = 7500
+"""Characters of Get15118EVCertificateResponse.exiResponse."""
 
 Request = Callable[[str, Payload], Awaitable[Payload | None]]
 
@@ -27,8 +29,12 @@ async def ev_certificate(request: Request, schema: str, action: str, exi_request
     if answer is None or answer.get("status") != "Accepted":
         log.warning("the operator has no certificate: %s", answer and answer.get("status"))
         return None
+    response = text_at(answer, "exiResponse") or ""
+    if len(response) > MAX_EXI_RESPONSE:
+        log.error("the operator's certificate answer has %d characters, too long for OCPP 2.0.1", len(response))
+        return None
     try:
-        return base64.b64decode(text_at(answer, "exiResponse") or "", validate=True) or None
+        return base64.b64decode(response, validate=True) or None
     except binascii.Error as error:
         log.error("the operator's certificate answer is no base64: %s", error)
         return None

@@ -17,12 +17,14 @@ from pathlib import Path
 from sim.namespaces import missing_right
 from sim.report import live_line, summary
 from sim.site import CARD, Options, Site, SiteError
-from sim.vehicle.driver import Kind
+from sim.vehicle.driver import INSTALLING, ISO_20, Kind
 
 SESSION_S = 55.0
 """No session of the demo takes so long."""
 
-CHARGE_S = {Kind.ISO2_AC_PNC: 20, Kind.ISO2_AC_EIM: 20, Kind.IEC: 18}
+CHARGE_S = {Kind.IEC: 18}
+USUAL_CHARGE_S = 20
+WITH_CARD = {Kind.ISO2_AC_EIM, Kind.ISO20_AC_EIM, Kind.IEC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(kind: Kind, directory: Path) -> int:
     started_s = time.monotonic()
-    with Site(directory, Options(lower_after_updates=4)) as site:
+    with Site(
+        directory, Options(lower_after_updates=4, iso20=kind in ISO_20, provides_contracts=kind in INSTALLING)
+    ) as site:
         print(f"evsed demo: vehicle {kind}; setting up TPM, PKI, CSMS, modems, board and station ...")
         site.start_all()
-        swipe = [] if kind is Kind.ISO2_AC_PNC else ["--swipe", CARD, "--swipe-after", "2"]
-        vehicle = site.start_vehicle(kind, "--charge-s", str(CHARGE_S[kind]), *swipe)
+        swipe = ["--swipe", CARD, "--swipe-after", "2"] if kind in WITH_CARD else []
+        charge_s = CHARGE_S.get(kind, USUAL_CHARGE_S)
+        vehicle = site.start_vehicle(kind, "--charge-s", str(charge_s), *swipe)
         for event in site.follow("events", _over(site, lambda: vehicle.poll() is not None)):
             if line := live_line(event, started_s):
                 print(line, flush=True)

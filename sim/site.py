@@ -22,8 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from certs.csr import Subject
-from certs.keystore import Purpose
+from certs.keystore import Curve, Purpose
 from certs.provision import ensure_identity, take_over
 from certs.store import CertificateStore, RootKind
 from certs.tpm import KeyAttributes, Tpm, TpmKeyStore
@@ -52,6 +54,10 @@ class Options:
     """The CSMS lowers the current by a TxProfile after so many periodic readings; 0: never."""
     lower_to_a: float = 10.0
     max_current_a: float = 16.0
+    iso20: bool = False
+    """ISO 15118-20 too: a PKI on P-521, a key of its own, where the chip has that curve, and the roots of vehicles."""
+    provides_contracts: bool = False
+    """The CSMS has a certificate desk, and behind it a certificate provisioning service."""
     csms: dict[str, str | float | int] = field(default_factory=dict)
     """More keys of the configuration's [csms]."""
     evse: dict[str, str | float | int | bool] = field(default_factory=dict)
@@ -87,7 +93,8 @@ class Site:
     def prepare(self) -> None:
         """A TPM with the station's keys in it, their certificates, the trusted roots, the configuration."""
         tcti = self.start_tpm()
-        self.pki = test_pki.pki.build(self.directory / "pki")
+        curve = ec.SECP521R1() if self.options.iso20 else None
+        self.pki = test_pki.pki.build(self.directory / "pki", curve)
         export_evcc(self.pki, self.directory / "vehicle" / "good")
         for name in ("unknown_root", "expired"):
             make, _ = BAD_CONTRACTS[name]
@@ -114,6 +121,7 @@ class Site:
                 (RootKind.V2G, self.pki.v2g_root),
                 (RootKind.MO, self.pki.mo_root),
                 (RootKind.CSMS, self.pki.csms_root),
+                *([(RootKind.OEM, self.pki.oem_root)] if self.options.iso20 else []),
             ):
                 store.install_root(kind, root.pem.decode())
             keys, now = TpmKeyStore(tpm), datetime.now(UTC)
@@ -123,6 +131,11 @@ class Site:
             ):
                 identity = ensure_identity(store, keys, purpose, Subject(name, "evsed", "DE"), issue, now)
                 self.keys[purpose] = keys.open(identity.key.key_id).describe()
+            if self.options.iso20:
+                curve = Curve.P521 if Curve.P521 in tpm.chip().curves else Curve.P256
+                secc = Subject(EVSE_ID.replace("*", ""), "evsed", "DE")
+                identity = ensure_identity(store, keys, Purpose.SECC_20, secc, self.pki.issue_secc, now, curve)
+                self.keys[Purpose.SECC_20] = keys.open(identity.key.key_id).describe()
         finally:
             tpm.close()
 
@@ -144,6 +157,7 @@ class Site:
             "device": str(self.directory / "board1"),
             "plc_interface": "plc0",
             "max_current_a": self.options.max_current_a,
+            **({"protocols": ["iso15118-2", "iso15118-20"]} if self.options.iso20 else {}),
             **self.options.evse,
         }
         station = {
@@ -179,6 +193,8 @@ class Site:
         arguments += ["--cert", str(self.pki.path("csms.chain.pem")), "--key", str(self.pki.path("csms.key"))]
         arguments += ["--client-ca", str(self.pki.path("station_root.pem")), "--control", self._path("csms.sock")]
         arguments += ["--emaid", test_pki.pki.EMAID, "--rfid", CARD]
+        if self.options.provides_contracts:
+            arguments += ["--pki", self._path("pki")]
         if self.options.lower_after_updates:
             arguments += ["--lower-after-updates", str(self.options.lower_after_updates)]
             arguments += ["--lower-to", str(self.options.lower_to_a)]

@@ -68,6 +68,7 @@ def _csms(arguments: argparse.Namespace, log: Any) -> Csms:
     )
     if desk is not None:
         csms.answers.certificate_status = desk.status
+        csms.answers.ev_certificate = desk.ev_certificate
     return csms
 
 

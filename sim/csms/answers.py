@@ -36,6 +36,8 @@ class Answers:
         self._boots = 0
         self.certificate_status: Callable[[Payload], Payload] | None = None
         """Answers GetCertificateStatus; None for a CSMS that cannot."""
+        self.ev_certificate: Callable[[Payload], Payload] | None = None
+        """Answers Get15118EVCertificate; None for a CSMS that cannot."""
 
     def answer(self, action: str, payload: Payload) -> Payload:
         """The response to a valid request."""
@@ -53,6 +55,9 @@ class Answers:
             return {"status": self.policy.needs_status}
         if action == "NotifyEVChargingSchedule":
             return {"status": self.policy.schedule_status}
+        if action == "Get15118EVCertificate":
+            failed = {"status": "Failed", "exiResponse": ""}
+            return failed if self.ev_certificate is None else self.ev_certificate(payload)
         if action in ("SignCertificate", "DataTransfer"):
             return {"status": "Accepted"}
         return {}

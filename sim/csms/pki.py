@@ -1,11 +1,16 @@
-"""The CSMS's certificate desk over the test PKI: it signs what stations ask for and hands OCSP responses on."""
+"""The CSMS's certificate desk over the test PKI.
+
+It signs what stations ask for, hands OCSP responses on, and has contract certificates made for vehicles.
+"""
 
 import base64
 
+from secc.exi import ExiError
 from sim.csms.answers import Payload
 from sim.csms.server import Csms, Event
+from sim.pki.cps import install
 from sim.pki.ocsp import Responder
-from sim.pki.pki import Pki
+from sim.pki.pki import EMAID, Pki
 
 
 class CertificateDesk:
@@ -21,6 +26,15 @@ class CertificateDesk:
         use, csr = event.payload.get("certificateType", "ChargingStationCertificate"), event.payload["csr"].encode()
         issue = self._pki.issue_secc if use == "V2GCertificate" else self._pki.issue_station
         csms.call_later("CertificateSigned", {"certificateChain": issue(csr).decode(), "certificateType": use})
+
+    def ev_certificate(self, payload: Payload) -> Payload:
+        """A Get15118EVCertificateResponse; Failed for a request nobody can read."""
+        request = base64.b64decode(payload["exiRequest"])
+        try:
+            issued = install(self._pki, EMAID, request, payload["iso15118SchemaVersion"])
+        except (ExiError, KeyError, ValueError):
+            return {"status": "Failed", "exiResponse": ""}
+        return {"status": "Accepted", "exiResponse": base64.b64encode(issued.exi).decode()}
 
     def status(self, payload: Payload) -> Payload:
         """A GetCertificateStatusResponse."""

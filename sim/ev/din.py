@@ -61,7 +61,7 @@ def loops(wishes: Wishes, told: Told) -> Script:
         "EVTargetCurrent": physical(wishes.max_current_a, "A"),
         "ChargingComplete": False,
     }
-    for _ in range(wishes.loops):
+    for _ in wishes.turns():
         reply = yield from ask("CurrentDemandReq", demand)
         told.limits_a.append(of_physical(reply.elements["EVSEMaximumCurrentLimit"]))
         notification = str(reply.elements["DC_EVSEStatus"]["EVSENotification"])

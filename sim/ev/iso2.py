@@ -122,7 +122,7 @@ def _loops(wishes: Wishes, told: Told) -> Script:
         "ChargingComplete": False,
     }
     direct = wishes.service.direct
-    for _ in range(wishes.loops):
+    for _ in wishes.turns():
         reply = yield from ask("CurrentDemandReq", demand) if direct else ask("ChargingStatusReq")
         limit = reply.elements["EVSEMaximumCurrentLimit" if direct else "EVSEMaxCurrent"]
         told.limits_a.append(of_physical(limit))

@@ -205,7 +205,7 @@ def _loop_name(wishes: Wishes) -> str:
 
 def _loops(wishes: Wishes, told: Told) -> Script:
     wish = _loop(wishes)
-    for _ in range(wishes.loops):
+    for _ in wishes.turns():
         reply = yield from ask(_loop_name(wishes), wish)
         _learn(wishes, told, reply)
         notification = str(reply.elements.get("EVSEStatus", {}).get("EVSENotification", "None"))

@@ -1,6 +1,6 @@
 """What a vehicle is and wants."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
@@ -64,6 +64,8 @@ class Wishes:
     provisioning: Credential | None = None
     dynamic: bool = False
     loops: int = 3
+    enough: Callable[[], bool] | None = None
+    """Where it is given, it ends the charge loop instead of a number of turns."""
     loop_pace_s: float = 0.0
     ongoing_pace_s: float = 0.0
     extras: frozenset[Extra] = frozenset()
@@ -76,6 +78,13 @@ class Wishes:
     ac_current_a: float = 16.0
     phases: int = 3
     nominal_v: float = 230.0
+
+    def turns(self) -> Iterator[int]:
+        """Of the charge loop."""
+        turn = 0
+        while not self.enough() if self.enough is not None else turn < self.loops:
+            yield turn
+            turn += 1
 
 
 @dataclass(slots=True)

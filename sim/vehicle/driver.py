@@ -9,8 +9,9 @@ from pathlib import Path
 
 from iso15118.shared.iexi_codec import IEXICodec
 
+from sim.ev.wishes import Speaks
 from sim.plc.vehicle import MatchResult
-from sim.vehicle import evcc, iec
+from sim.vehicle import evcc, iec, scripted
 from sim.vehicle.controller import ChargeGoal
 from sim.vehicle.current import Demand, duty_limit_a, is_digital
 from sim.vehicle.evcc import Ending, EvccOptions, SessionEnd
@@ -30,7 +31,17 @@ PWM_LOOK_S = 10.0
 class Kind(StrEnum):
     ISO2_AC_PNC = "iso2-ac-pnc"
     ISO2_AC_EIM = "iso2-ac-eim"
+    ISO2_AC_INSTALL = "iso2-ac-install"
+    """Asks for a contract certificate first, and pays with it."""
+    ISO20_AC_PNC = "iso20-ac-pnc"
+    ISO20_AC_EIM = "iso20-ac-eim"
+    ISO20_AC_INSTALL = "iso20-ac-install"
+    """As in ISO 15118-2; without a certificate it pays by card."""
     IEC = "iec"
+
+
+ISO_20 = {Kind.ISO20_AC_PNC, Kind.ISO20_AC_EIM, Kind.ISO20_AC_INSTALL}
+INSTALLING = {Kind.ISO2_AC_INSTALL, Kind.ISO20_AC_INSTALL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,8 @@ async def _session(vehicle: Vehicle, cable: Cable, means: Means, charger: Onboar
         took_s=round(matched.took_s, 3),
         joined_s=round(matched.joined_s, 3),
     )
+    if vehicle.kind in ISO_20 | INSTALLING:
+        return _judge(await _scripted(vehicle, charger, events), charger)
     options = EvccOptions(
         interface=vehicle.interface,
         pki=vehicle.pki,
@@ -107,6 +120,19 @@ async def _session(vehicle: Vehicle, cable: Cable, means: Means, charger: Onboar
     )
     end = await evcc.charge(options, means.codec(), charger, events)
     return _judge(end, charger)
+
+
+async def _scripted(vehicle: Vehicle, charger: OnboardCharger, events: EventLog) -> SessionEnd:
+    options = scripted.Options(
+        speaks=Speaks.ISO_20 if vehicle.kind in ISO_20 else Speaks.ISO_2,
+        interface=vehicle.interface,
+        pki=vehicle.pki,
+        contract=vehicle.kind is Kind.ISO20_AC_PNC,
+        installs=vehicle.kind in INSTALLING,
+        goal=vehicle.goal,
+        loop_delay_s=vehicle.loop_delay_s,
+    )
+    return await scripted.charge(options, charger, events)
 
 
 def _judge(end: SessionEnd, charger: OnboardCharger) -> Verdict:
