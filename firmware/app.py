@@ -40,8 +40,10 @@ from firmware.control.sources import Certificates, Csms, utc_now
 from firmware.control.start import start_control
 from firmware.control.status import evse_status
 from firmware.credentials import Credentials
+from firmware.dimming_log import DimmingLog
 from firmware.dispatch import Dispatcher
 from firmware.evse import Evse, Observer
+from firmware.grid_side import GridSide
 from firmware.history import History
 from firmware.journal import SqliteJournal
 from firmware.limits import Limits
@@ -63,6 +65,7 @@ from firmware.visits import Visits
 from hal.console_display import ConsoleDisplay
 from hal.drivers import DriverError
 from hal.leds import Leds
+from hal.modbus.tcp_server import TcpServer
 from hal.plc.link import GreenPhyLink
 from hal.plc.timings import Profile, Timings
 from hal.pn532.reader import Pn532Reader
@@ -108,7 +111,9 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         watchers.append(history)
         site = Site(evses, config.evse, config.station.site_limit_a, time.monotonic)
         stack.callback(site.close)
-        watchers.append(site)
+        grid = GridSide(config, evses, site, DimmingLog(config.station.state_dir / "dimming.jsonl"), time.monotonic)
+        stack.push_async_callback(grid.close)
+        watchers += [site, grid]
         screen = _screen(config, stack)
         dispatcher = Dispatcher(evses, stop.set, site, screen.take)
         boards = Boards()
@@ -144,6 +149,8 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             board = boards.make(settings, evse.report, evse.alive)
             await _start_evse(evse, board, settings, credentials, paused, stack)
         site.share()
+        grid.tell = lambda *limit: csms.call(partial(station.limits.set, *limit))
+        await _serve_grid(config, grid, stack)
 
         await _on(csms, station.start())
         stack.push_async_callback(lambda: _on(csms, station.stop()))
@@ -157,7 +164,7 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             csms.call(partial(station.security_event, "StoredDataLost", lost))
         slots = None if update is None else SlotControl(update.slots, csms)
         on_csms = Csms(csms, station, journal)
-        await _start_control(config, credentials, evses, history, on_csms, screen, slots, boards.signing, stack)
+        await _start_control(config, credentials, evses, history, on_csms, screen, slots, boards.signing, grid, stack)
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
         manager = ServiceManager()
         manager.say("READY=1")
@@ -173,6 +180,19 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         for work in working:
             work.cancel()
     log.info("stopped")
+
+
+async def _serve_grid(config: Config, grid: GridSide, stack: AsyncExitStack) -> None:
+    """Raises ConfigError."""
+    grid.start()
+    if not config.grid.modbus_port:
+        return
+    server = TcpServer(grid)
+    try:
+        await server.open(config.grid.modbus_host, config.grid.modbus_port)
+    except OSError as error:
+        raise ConfigError(f"grid.modbus_port: {error}") from error
+    stack.push_async_callback(server.close)
 
 
 def _boards_up(evses: Mapping[EvseId, Evse]) -> bool:
@@ -334,6 +354,7 @@ async def _start_control(
     screen: Screen,
     slots: SlotControl | None,
     meters: Mapping[EvseId, SigningMeter],
+    grid: GridSide,
     stack: AsyncExitStack,
 ) -> None:
     visits = Visits(lambda number: evses[number].state.maintenance is not None)
@@ -353,6 +374,7 @@ async def _start_control(
         screen=screen,
         slots=slots,
         meters=meters,
+        grid=grid,
     )
     await start_control(station, stack)
 

@@ -121,6 +121,27 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Limits of others than the CSMS: an energy manager, the grid operator, and what holds when they are silent."""
+
+    dimming_limit_w: float = 4200.0
+    """What remains to the station when the grid operator dims it (section 14a EnWG)."""
+    silence_s: float = 0.0
+    """An energy manager that has said nothing for so long is taken for dead, and `failsafe_a` holds; 0: none is
+    expected."""
+    failsafe_a: float = 6.0
+    """Per phase, for the whole station."""
+    offline_s: float = 300.0
+    offline_limit_a: float | None = None
+    """What holds per phase, for the whole station, while the CSMS has been out of reach for `offline_s`; without it
+    charging profiles hold alone."""
+    modbus_host: str = "127.0.0.1"
+    modbus_port: int = 0
+    """Where an energy manager finds the Modbus TCP registers; 0: nowhere. They know no passwords: a network of their
+    own, or none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Meter:
     """A meter in place of the board's own: Modbus by `host` over TCP, else on the serial line `device`; or lem-dcbm,
     which signs what it measures, by `host`."""
@@ -206,6 +227,7 @@ class Config:
     control: Control = field(default_factory=Control)
     display: Display | None = None
     certificates: Certificates = field(default_factory=Certificates)
+    grid: Grid = field(default_factory=Grid)
     update: Update | None = None
 
 

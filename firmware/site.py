@@ -55,6 +55,10 @@ class Site:
         self._sharing.set_limit((lowest[0], lowest[1], lowest[2]))
         self.share()
 
+    def load(self) -> PhaseAmps:
+        """What the vehicles may draw now from each phase of the supply."""
+        return self._sharing.load()
+
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

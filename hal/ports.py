@@ -209,6 +209,14 @@ class TokenPresented:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """A board's dry contact closed or opened: the grid operator's order to dim the station. Few boards have one."""
+
+    active: bool
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class MeterSampled:
     reading: MeterReading
 
@@ -282,6 +290,7 @@ BoardFact = (
     | BoardFault
     | BoardLink
     | TokenPresented
+    | ContactChanged
     | MeterSampled
 )
 PlcFact = SlacBegun | SlacMatched | LinkReady | LinkLost | SlacFailed | ModemFault | ModemReady

@@ -32,6 +32,7 @@ from ocpp_client.connection import Dialogue, Rules, payload_of
 from ocpp_client.device_actions import DeviceActions
 from ocpp_client.device_model import DeviceModel, Key
 from ocpp_client.ev_certificates import ev_certificate
+from ocpp_client.external_limits import ExternalLimits
 from ocpp_client.firmware_desk import KEY as FIRMWARE_UPDATE
 from ocpp_client.firmware_desk import FirmwareDesk
 from ocpp_client.firmware_update import FirmwareStatus, UpdateRules
@@ -190,6 +191,15 @@ class OcppStation:
         self._blocks = Blocks(self._block_state, around)
         self._remote = RemoteActions(self, self._transactions, self._availability, config.evse_count, supply)
         self._dialogue = Dialogue(self, journal, self._handlers(certificates), self._rules(), config.boot_retry_s)
+        self.limits = ExternalLimits(
+            self._profiles,
+            self.model,
+            self._dialogue.request,
+            self._dialogue.spawn,
+            self.clock.now,
+            time.monotonic,
+            self._desk.profiles_changed,
+        )
         self.planning = PlanningDesk(
             self._profiles,
             self._transactions.on,
@@ -580,6 +590,7 @@ class OcppStation:
     def went_online(self) -> None:
         self.report_fact(CsmsOnline(True, "registered"))
         self._status.went_online()
+        self.limits.tell()
         if self._certificates is not None:
             self._dialogue.spawn(self._certificates.try_candidate())
 

@@ -16,6 +16,7 @@ from firmware.control.slots import SlotControl
 from firmware.control.sources import Certificates, Csms
 from firmware.credentials import TpmStatus
 from firmware.evse import Evse
+from firmware.grid_side import GridSide
 from firmware.history import Event, History
 from firmware.screen import Screen
 from firmware.visits import Visits
@@ -64,6 +65,8 @@ class Station:
     """Those that sign."""
     captures: Captures = field(default_factory=Captures)
     screen: Screen = field(default_factory=lambda: Screen(None))
+    grid: GridSide | None = None
+    """None where nobody else limits the station."""
     slots: SlotControl | None = None
     """None for a station without firmware updates."""
 

@@ -13,6 +13,7 @@ from certs.errors import CertsError
 from firmware.control import audit
 from firmware.control.bundle import BUNDLE_METHODS, without_keys
 from firmware.control.firmware_methods import FIRMWARE_METHODS
+from firmware.control.grid_methods import GRID_METHODS
 from firmware.control.log_levels import LEVELS
 from firmware.control.maintenance import MAINTENANCE_METHODS
 from firmware.control.meter_methods import METER_METHODS
@@ -296,6 +297,7 @@ METHODS: dict[str, Method] = {
     ),
     **METER_METHODS,
     **PLC_METHODS,
+    **GRID_METHODS,
     "Ocpp.Status": Method(_OBSERVER, _ocpp, {}, "the CSMS link, what waits for it, what was dropped or refused"),
     "Ocpp.Queue": Method(
         _OBSERVER, _queue, {"limit": Param(int, 50, low=1, high=500)}, "messages that wait for the CSMS"

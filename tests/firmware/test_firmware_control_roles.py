@@ -34,7 +34,8 @@ HANDS = {
     "Limit.Set",
 }
 SETTINGS = {"Config.Set", "Ocpp.Send", "Bundle.Config", "Log.Read"}
-TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", "Firmware.Install", *SIMULATE, *PLC, *HANDS, *SETTINGS}
+GRID = {"Grid.Limit", "Grid.Dim"}
+TECHNICIAN = {"Log.SetLevel", "V2g.KeyLog", "Firmware.Install", *SIMULATE, *PLC, *HANDS, *SETTINGS, *GRID}
 SERVICE = {"Audit.Show", "Firmware.MarkGood", "Firmware.RollBack"}
 
 CALL_ALL = """

@@ -408,6 +408,82 @@ async def test_tc_k_47(running: Site) -> None:
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "UnknownEvse")
 
 
+# --- Limits of others ---
+
+
+async def notice(site: Site, action: str, count: int = 1) -> Payload:
+    await site.until(lambda: len(site.csms.received(action)) == count)
+    told: Payload = site.csms.received(action)[-1]
+    return told
+
+
+async def test_tc_k_48(running: Site) -> None:
+    """An energy manager limits the station without a transaction: the CSMS is told, and told again of a new limit."""
+    running.station.limits.set("EMS", 10.0, False)
+    told = await notice(running, "NotifyChargingLimit")
+    assert told == {"chargingLimit": {"chargingLimitSource": "EMS", "isGridCritical": False}}
+    assert await composite(running) == [(0, 10.0)]
+    await running.configure(SmartChargingCtrlr_NotifyChargingLimitWithSchedules="true")
+    running.station.limits.set("EMS", 8.05, False)
+    told = await notice(running, "NotifyChargingLimit", 2)
+    assert told["chargingSchedule"][0]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 8.0}]
+
+
+async def test_tc_k_50(running: Site) -> None:
+    """The energy manager lifts its limit without a transaction: the CSMS is told."""
+    running.station.limits.set("EMS", 10.0, False)
+    await notice(running, "NotifyChargingLimit")
+    running.station.limits.set("EMS", None, False)
+    assert await notice(running, "ClearedChargingLimit") == {"chargingLimitSource": "EMS"}
+    assert await composite(running) == [(0, 32.0)]
+
+
+async def test_tc_k_51(running: Site) -> None:
+    """Limit set and lifted in mid-transaction: the vehicle follows, the transaction tells it, and so do the notices."""
+    transaction_id = await running.charge()
+    running.station.limits.set("SO", 6.1, True)
+    told = await notice(running, "NotifyChargingLimit")
+    assert told["chargingLimit"] == {"chargingLimitSource": "SO", "isGridCritical": True}
+    await limited(running, 6.1)
+    changed = {"triggerReason": "ChargingRateChanged", "transactionId": transaction_id}
+    await running.event("Updated", **changed)
+    before = len(running.events)
+    running.station.limits.set("SO", None, True)
+    await notice(running, "ClearedChargingLimit")
+    await limited(running, 32.0)
+    await running.until(lambda: any(e["triggerReason"] == "ChargingRateChanged" for e in running.events[before:]))
+
+
+async def test_tc_k_52(running: Site) -> None:
+    """GetChargingProfiles by the energy manager as the source: its limit as an external constraint."""
+    await accept(running, 1, profile(1))
+    running.station.limits.set("EMS", 10.0, False)
+    assert await report(running, {"chargingLimitSource": ["EMS"]}) == [-1]
+    told = running.csms.received("ReportChargingProfiles")[-1]
+    assert (told["chargingLimitSource"], told["evseId"]) == ("EMS", 0)
+    assert told["chargingProfile"][0]["chargingProfilePurpose"] == "ChargingStationExternalConstraints"
+    assert await report(running) == [-1, 1]
+
+
+async def test_a_limit_that_came_while_offline_is_told_later_and_small_changes_are_not(running: Site) -> None:
+    await running.configure(SmartChargingCtrlr_LimitChangeSignificance="20")
+    await running.go_offline()
+    running.station.limits.set("EMS", 12.0, False)
+    running.station.limits.set("EMS", 10.0, False)
+    await running.come_back()
+    await notice(running, "NotifyChargingLimit")
+    running.station.limits.set("EMS", 11.0, False)
+    await running.settle()
+    assert len(running.csms.received("NotifyChargingLimit")) == 1
+    assert await composite(running) == [(0, 11.0)], "it holds all the same"
+    running.station.limits.set("EMS", 13.0, False)
+    await notice(running, "NotifyChargingLimit", 2)
+    await running.go_offline()
+    running.station.limits.set("EMS", None, False)
+    await running.come_back()
+    await notice(running, "ClearedChargingLimit")
+
+
 async def test_a_profile_holds_on_while_offline_and_its_periods_come(running: Site) -> None:
     await accept(running, 1, profile(1, 8.0, schedule={"startSchedule": stamp(seconds=-99), "duration": 100}))
     await running.charge()
