@@ -37,8 +37,8 @@ from firmware.control.log_levels import LogLevels
 from firmware.control.method import Station
 from firmware.control.slots import SlotControl
 from firmware.control.sources import Certificates, Csms, utc_now
-from firmware.control.start import start_control
-from firmware.control.status import evse_status
+from firmware.control.start import start_control, start_page
+from firmware.control.status import evse_status, offer_of
 from firmware.credentials import Credentials
 from firmware.dimming_log import DimmingLog
 from firmware.dispatch import Dispatcher
@@ -357,7 +357,9 @@ async def _start_control(
     grid: GridSide,
     stack: AsyncExitStack,
 ) -> None:
-    visits = Visits(lambda number: evses[number].state.maintenance is not None)
+    visits = Visits(
+        lambda number: evses[number].state.maintenance is not None, lambda number: offer_of(evses[number].state.limits)
+    )
     history.followers.append(visits)
     station = Station(
         config=config,
@@ -377,6 +379,7 @@ async def _start_control(
         grid=grid,
     )
     await start_control(station, stack)
+    await start_page(station, stack)
 
 
 def _screen(config: Config, stack: AsyncExitStack) -> Screen:

@@ -5,6 +5,7 @@ that names the file's line. Paths may be relative to the configuration file.
 """
 
 import dataclasses
+import ipaddress
 import re
 import tomllib
 import types
@@ -82,6 +83,15 @@ class Log:
     """What goes to standard output: JSON lines, text, or (auto) fields to the journal under systemd and else text."""
     events: Path | None = None
     """Where every event of every session goes as a JSON line; none by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A read-only status page over HTTP, for a screen or for a laptop at the service port; off without host."""
+
+    host: str = ""
+    """The address to listen at: 127.0.0.1, or the service port's own. Not all addresses at once."""
+    port: int = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +235,7 @@ class Config:
     tpm: Tpm = field(default_factory=Tpm)
     log: Log = field(default_factory=Log)
     control: Control = field(default_factory=Control)
+    page: Page = field(default_factory=Page)
     display: Display | None = None
     certificates: Certificates = field(default_factory=Certificates)
     grid: Grid = field(default_factory=Grid)
@@ -264,11 +275,23 @@ def check(config: Config, path: Path) -> None:
         raise ConfigError(f"{path}: security profile {config.csms.security_profile} needs csms.password")
     if config.display is not None and not (8 <= config.display.columns <= 512 and 1 <= config.display.rows <= 128):
         raise ConfigError(f"{path}: display: columns must be 8 to 512 and rows 1 to 128")
+    _check_page(config.page, path)
     for evse in config.evse:
         if not 6 <= evse.max_current_a <= 80:
             raise ConfigError(f"{path}: evse {evse.id}: max_current_a must be 6 to 80 (IEC 61851-1 table A.8)")
         if not -40 <= evse.attenuation_offset_db <= 40:
             raise ConfigError(f"{path}: evse {evse.id}: attenuation_offset_db must be -40 to 40")
+
+
+def _check_page(page: Page, path: Path) -> None:
+    if not page.host:
+        return
+    try:
+        address = ipaddress.ip_address(page.host)
+    except ValueError as error:
+        raise ConfigError(f"{path}: page.host must be an address, not {page.host!r}") from error
+    if address.is_unspecified or not 0 <= page.port <= 65535:
+        raise ConfigError(f"{path}: page.host must be one address of this station, and page.port a port")
 
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]\]?")

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.history import Event
+from firmware.series import Series
 from hal import ports as hal
 from hal.quantities import EvseId
 from ocpp_client import ports as ocpp
@@ -55,6 +56,7 @@ class Visit:
     left_out: int = 0
     """Events there was no room for."""
     seen: dict[Hashable, Entry] = field(default_factory=dict)
+    series: Series = field(default_factory=Series)
 
     @property
     def energy_wh(self) -> float | None:
@@ -76,6 +78,7 @@ class Visit:
         }
         if entries:
             told["left_out"] = self.left_out
+            told["series"] = self.series.shown()
             told["entries"] = [self._entry(entry, tokens) for entry in self.entries]
         return told
 
@@ -91,8 +94,14 @@ class Visit:
 class Visits:
     """A follower of `History`. What is plugged in during maintenance is a technician's adapter and no visit."""
 
-    def __init__(self, maintained: Callable[[EvseId], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        maintained: Callable[[EvseId], bool] = lambda _: False,
+        offer: Callable[[EvseId], tuple[float, str]] = lambda _: (0.0, ""),
+    ) -> None:
+        """`offer` says what is offered now, and who set it."""
         self._maintained = maintained
+        self._offer = offer
         self.all: deque[Visit] = deque(maxlen=MAX_VISITS)
         self._current: dict[EvseId, Visit] = {}
         self._early: deque[tuple[Event, Fact]] = deque(maxlen=20)
@@ -143,6 +152,8 @@ class Visits:
 
     def _take(self, visit: Visit, event: Event, fact: Fact) -> None:
         self._note(visit, event, fact)
+        if visit.ended is None or isinstance(fact, hal.Unplugged):
+            self._draw(visit, event.at_s - visit.began_s, fact)
         if isinstance(fact, _IGNORED):
             return
         # The station's ids outlive the session; in a visit they are its own.
@@ -174,6 +185,25 @@ class Visits:
                     visit.energy_from_wh = reading.energy_import_wh
             case ocpp.EventSent(event_type="Ended", trigger_reason=reason):
                 visit.stopped_by = reason
+
+    def _draw(self, visit: Visit, after_s: float, fact: Fact) -> None:
+        visit.series.offers.put(after_s, *self._offer(visit.evse))
+        state = _pilot_state(fact)
+        if state:
+            visit.series.pilot.put(after_s, state)
+        if isinstance(fact, hal.MeterSampled):
+            visit.series.sample(after_s, fact.reading)
+
+
+def _pilot_state(fact: Fact) -> str:
+    match fact:
+        case hal.PluggedIn() | hal.VehiclePaused():
+            return "B"
+        case hal.VehicleReady(ventilation=ventilation):
+            return "D" if ventilation else "C"
+        case hal.Unplugged():
+            return "A"
+    return ""
 
 
 def _alike(fact: Fact) -> Hashable:

@@ -149,7 +149,14 @@ SETTINGS = (
 )
 RAMPED = ("ramp 6 10 --step 4 --settle 3",)
 CHARGING = ("status", "why", "plc link", "top --count 2 --every 0.3", "ocpp status", "ocpp trace --count 2")
-AFTER = ("slac last", "session list", "session show 1", "events --since 1m --source plc", "logs audit")
+AFTER = (
+    "slac last",
+    "session list",
+    "session show 1",
+    "session plot 1 -o session.svg",
+    "events --since 1m --source plc",
+    "logs audit",
+)
 FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
 NO_DAEMON = ("status",)

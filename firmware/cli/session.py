@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from firmware.cli import out
-from firmware.cli.client import Told, add_common, ask
+from firmware.cli.client import FAILED, Failure, Told, add_common, ask
 
 
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,9 +21,15 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "id", help="its number, its ISO 15118 session id or its OCPP transaction id, or how one begins"
     )
     add_common(showing)
+    plot = actions.add_parser("plot", help="one session as a picture (SVG)")
+    plot.add_argument("id", help="as with show")
+    plot.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    add_common(plot)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.action == "plot":
+        return _plot(args)
     listing = args.action == "list"
     told = ask(args, "Session.List", limit=args.limit) if listing else ask(args, "Session.Show", id=args.id)
     if args.json:
@@ -31,6 +38,21 @@ def run(args: argparse.Namespace) -> int:
         _print_list(told["sessions"])
     else:
         _print_one(told)
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from firmware.cli.plot import svg
+
+    told = ask(args, "Session.Show", id=args.id)
+    try:
+        args.output.write_text(svg(told), encoding="utf-8")
+    except OSError as error:
+        raise Failure(FAILED, f"{args.output}: {error.strerror}") from error
+    if args.json:
+        out.as_json({"file": str(args.output), "session": told["session"], "bytes": args.output.stat().st_size})
+    else:
+        print(f"session {told['session']} in {args.output}")
     return 0
 
 

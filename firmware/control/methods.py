@@ -74,6 +74,47 @@ async def _status(call: Call) -> object:
     }
 
 
+_ON_THE_PAGE = ("evse", "evse_id", "connector_status", "board", "meter", "limits", "faults")
+
+
+async def page_status(station: Station) -> dict[str, object]:
+    """For the status page: what a passer-by may read. No tokens, no ids of vehicles or transactions."""
+    now, wall = time.monotonic(), utc_now()
+    evses = []
+    for evse in station.evses.values():
+        told = evse_status(evse, station.history, now, tokens=False)
+        v2g, transaction = told["v2g"], told["transaction"]
+        assert isinstance(v2g, dict)
+        assert isinstance(transaction, dict)
+        blockers = why(
+            situation(evse, station.history, now, secc_not_after=await station.certificates.secc_not_after())
+        )
+        latest = next((visit.number for visit in reversed(station.visits.all) if visit.evse == evse.number), None)
+        evses.append(
+            {
+                **{name: told[name] for name in _ON_THE_PAGE},
+                "v2g": {"session_id": bool(v2g["session_id"]), "protocol": v2g["protocol"], "hlc": v2g["hlc"]},
+                "transaction": {"open": transaction["open"], "charging_state": transaction["charging_state"]},
+                "blocker": blockers[0].what if blockers else None,
+                "session": latest,
+            }
+        )
+    csms = await _csms(station)
+    return {
+        "station": {
+            "identity": station.config.station.identity,
+            "version": station.version,
+            "wall_time": wall.isoformat(timespec="seconds"),
+        },
+        "evses": evses,
+        "csms": {"online": csms["online"], "queue_length": csms["queue_length"]},
+        "certificates": [
+            {"use": info.use, "days_left": info.shown(wall)["days_left"]}
+            for info in await station.certificates.chains()
+        ],
+    }
+
+
 def _tpm(status: TpmStatus) -> dict[str, object]:
     chip, health = status.chip, status.health
     return {

@@ -3,17 +3,39 @@
 import logging
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
+from firmware.cli.plot import svg
 from firmware.control.audit import Audit
 from firmware.control.dispatch import Dispatcher
 from firmware.control.method import Station
-from firmware.control.methods import METHODS
+from firmware.control.methods import METHODS, page_status
 from firmware.control.ocpp_trace import OcppTrace
 from firmware.control.roles import Role, groups_by_name, service_uids
 from firmware.control.server import ControlError, ControlServer
 from firmware.control.sources import utc_now
+from firmware.page import StatusPage
 
 log = logging.getLogger(__name__)
+
+
+async def start_page(station: Station, stack: AsyncExitStack) -> None:
+    """Where it is configured; a page that cannot be shown is no reason not to charge."""
+    settings = station.config.page
+    if not settings.host:
+        return
+
+    def picture(number: int) -> str | None:
+        visit = station.visits.find(str(number))
+        return svg(visit.shown(tokens=False, entries=True)) if visit is not None else None
+
+    page = StatusPage(settings.host, settings.port, partial(page_status, station), picture)
+    try:
+        await page.start()
+    except OSError as error:
+        log.error("no status page: %s", error)
+        return
+    stack.push_async_callback(page.stop)
 
 
 async def start_control(station: Station, stack: AsyncExitStack) -> None:

@@ -101,6 +101,12 @@ def meter_status(meter: MeterReading | None, now: float) -> Told | None:
     }
 
 
+def offer_of(limits: Limits) -> tuple[float, str]:
+    """What is offered, and which limit sets it."""
+    told = limits_status(limits)
+    return limits.offer_a, str(told["lowest"] or "")
+
+
 def limits_status(limits: Limits) -> Told:
     """`lowest` names the source that sets the offer; with several equal ones the first in the order of LIMITS."""
     values = {name.removesuffix("_a"): getattr(limits, name) for name in LIMITS}
