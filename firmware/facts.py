@@ -25,6 +25,13 @@ class TransactionOpened:
     transaction_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class MasterPassShown:
+    """At any reader of the station: every transaction ends (C16)."""
+
+    token: IdToken
+
+
 class LimitSource(Enum):
     """Who on this side of the CSMS sets a limit; the names are the fields of `firmware.limits.Limits`."""
 
@@ -53,6 +60,7 @@ Fact = (
     | CsmsFact
     | AuthorizationAnswered
     | TransactionOpened
+    | MasterPassShown
     | CertificateAnswer
     | ScheduleAnswer
     | LocalLimit

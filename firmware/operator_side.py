@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from certs.tls.loop import LoopThread
-from firmware.facts import AuthorizationAnswered, Fact, TransactionOpened
+from firmware.facts import AuthorizationAnswered, Fact, MasterPassShown, TransactionOpened
 from firmware.planning import charging_needs, schedule_answer
 from firmware.problems import problem
 from hal.ports import BoardFault
@@ -109,6 +109,9 @@ class OperatorSide:
             ]
             answer = await self._station.authorize(token, contract.chain_pem, ocsp, central=contract.central)
         self._report(evse)(AuthorizationAnswered(token, answer))
+        if self._station.is_master_pass(answer):
+            for every in self._station.evse_ids:
+                self._report(every)(MasterPassShown(token))
 
     def fetch_certificate(self, evse: EvseId, request: CertificateRequested) -> None:
         self._loop.submit(self._fetch(evse, request))

@@ -9,13 +9,16 @@ from dataclasses import replace
 
 from firmware import effects
 from firmware.effects import Effect
-from firmware.state import Ending, State
+from firmware.state import Ending, Hlc, State
 from hal.ports import Contactor
 from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TriggerReason, TxPoint
 from secc.ports import Authorization
 
 STOP_PATIENCE_S = 10.0
 """How long a vehicle may go on drawing after it was asked to stop, before the contactor opens under load."""
+
+NOT_READY_S = 5.0
+"""How long a vehicle may look at the current it is offered before it is told as the one that suspends."""
 
 CONTACTOR_S = 3.0
 """How long a transaction's end waits for the contactor's feedback once power was withdrawn."""
@@ -74,6 +77,10 @@ class Record:
         state = self.state
         if not state.transaction_open:
             return
+        if not self._offered():
+            state.not_ready_at_s = None
+        elif state.not_ready_at_s is None:
+            state.not_ready_at_s = self.now + NOT_READY_S
         new = self._charging_state()
         if new != state.charging_state:
             state.charging_state = new
@@ -87,11 +94,16 @@ class Record:
             return ChargingState.IDLE
         if state.contactor is Contactor.CLOSED:
             return ChargingState.CHARGING
-        if not state.has_charged:
-            return ChargingState.EV_CONNECTED
-        if state.suspended or state.stopped or not state.limits.offer_a:
+        withheld = state.suspended or state.stopped or not state.limits.offer_a
+        if withheld and (state.authorized or state.has_charged):
             return ChargingState.SUSPENDED_EVSE
-        return ChargingState.SUSPENDED_EV
+        not_ready = state.not_ready_at_s is not None and self.now >= state.not_ready_at_s
+        return ChargingState.SUSPENDED_EV if state.has_charged or not_ready else ChargingState.EV_CONNECTED
+
+    def _offered(self) -> bool:
+        """Whether the pilot offers current to a vehicle that has not drawn any yet."""
+        state = self.state
+        return state.plugged and state.authorized and state.hlc is Hlc.NONE and not state.has_charged
 
     def end(self) -> Iterable[Effect]:
         state = self.state
@@ -149,6 +161,7 @@ class Record:
         state.cut = False
         state.contactor_overdue = False
         state.has_charged = False
+        state.not_ready_at_s = None
         state.charging_state = ChargingState.IDLE
 
     def by_contract(self) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 
 from firmware import effects
 from firmware.effects import Effect
-from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
+from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, MasterPassShown, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import MINIMUM_A, Limits
 from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over, TrialWanted
@@ -111,6 +111,7 @@ class Session:
             state.token_deadline_s,
             state.ending.deadline_s if state.ending else None,
             state.pilot_step.until_s if state.pilot_step else None,
+            state.not_ready_at_s if state.charging_state is ocpp.ChargingState.EV_CONNECTED else None,
             *self._workshop.deadlines(),
         ]
         return min((at for at in due if at is not None), default=None)
@@ -392,15 +393,17 @@ class Session:
             self.record.forget_token()
 
     def _rival_answered(self, token: ocpp.IdToken, answer: ocpp.AuthorizeAnswer) -> None:
-        """Another token ends a transaction when its group is the transaction's (C09), or the master pass (C16)."""
+        """Another token ends a transaction when its group is the transaction's (C09)."""
         state = self.state
         state.rival = None
         if answer.status is not ocpp.AuthorizationStatus.ACCEPTED or answer.group_id is None:
             return
-        if self._is_master(answer):
-            self.record.end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, token)
-        elif answer.group_id == state.group_id:
+        if answer.group_id == state.group_id and not self._is_master(answer):
             self.record.end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, token)
+
+    def _master_pass_shown(self, fact: MasterPassShown) -> None:
+        if self.state.transaction_open:
+            self.record.end_with(TriggerReason.STOP_AUTHORIZED, StoppedReason.MASTER_PASS, fact.token)
 
     def _is_master(self, answer: ocpp.AuthorizeAnswer) -> bool:
         """C16: a master pass starts nothing."""
@@ -549,5 +552,6 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     TrialWanted: Session._trial_wanted,
     MaintenanceOver: Session._maintenance_over,
     TransactionOpened: Session._transaction_opened,
+    MasterPassShown: Session._master_pass_shown,
 }
 """Facts not named here (levels on the pilot, message traces) concern observers alone."""

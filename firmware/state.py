@@ -133,6 +133,8 @@ class State:
     transaction_open: bool = False
     charging_state: ChargingState = ChargingState.IDLE
     has_charged: bool = False
+    not_ready_at_s: float | None = None
+    """When a vehicle that is offered current and draws none is told as suspending."""
     suspended: bool = False
     """The CSMS refused the token afterwards: the transaction goes on without energy."""
     parted: StoppedReason | None = None

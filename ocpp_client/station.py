@@ -134,7 +134,7 @@ class OcppStation:
         self.report_fact = report
         self._tls = tls
         self._secrets = secrets
-        evse_ids = tuple(EvseId(number) for number in range(1, config.evse_count + 1))
+        evse_ids = self.evse_ids = tuple(EvseId(number) for number in range(1, config.evse_count + 1))
         self.clock = StationClock(system_time, time.monotonic, self._follows_csms_time)
         self._network = Network(
             NetworkProfile(config.url, config.security_profile),
@@ -408,6 +408,11 @@ class OcppStation:
         if answer.status is AuthorizationStatus.ACCEPTED:
             self._blocks.authorized(token, info)
         return answer
+
+    def is_master_pass(self, answer: AuthorizeAnswer) -> bool:
+        """Whether the token is one that ends every transaction of the station and starts none (C16)."""
+        master = self.model.text("AuthCtrlr", "MasterPassGroupId")
+        return bool(master) and answer.status is AuthorizationStatus.ACCEPTED and answer.group_id == master
 
     async def ev_certificate(self, schema: str, action: str, exi_request: bytes) -> bytes | None:
         """Ask for a vehicle's contract certificate (M01, M02): the EXI response, or None."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from firmware import effects as e
-from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, TransactionOpened
+from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, MasterPassShown, TransactionOpened
 from firmware.limits import Limits
 from firmware.record import CONTACTOR_S, STOP_PATIENCE_S
 from firmware.session import READY_S, T_STEP_EF_S, T_STEP_X1_S, Session
@@ -225,7 +225,7 @@ def test_a_master_pass_starts_nothing_and_stops_what_runs() -> None:
     assert talk.hears(AuthorizationAnswered(OTHER, of_group("master"))) == []
     assert not talk.session.state.authorized
     talk.hears(swipe, AuthorizationAnswered(CARD, YES), TransactionOpened("tx-1"), closed)
-    talk.hears(other_swipe, AuthorizationAnswered(OTHER, of_group("master")), paused, opened)
+    talk.hears(other_swipe, AuthorizationAnswered(OTHER, of_group("master")), MasterPassShown(OTHER), paused, opened)
     assert talk.end() == e.EndTransaction("StopAuthorized", "MasterPass", OTHER)
 
 

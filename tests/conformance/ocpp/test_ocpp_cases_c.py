@@ -354,11 +354,19 @@ async def test_tc_c_45(running: Any) -> None:
     assert not running.board.permitted
 
 
-async def test_tc_c_49(running: Any) -> None:
-    """A master pass stops the transaction at a station without a display."""
-    running.csms.answers.policy.group_of[THIRD] = "master"
-    await running.configure(AuthCtrlr_MasterPassGroupId="master")
-    await running.charge()
-    running.board.swipe(THIRD)
-    ended = await running.event("Ended", triggerReason="StopAuthorized", stoppedReason="MasterPass")
-    assert ended["idToken"]["idToken"] == THIRD
+@pytest.mark.parametrize("reader", [1, 2, 3], ids=["first", "second", "idle"])
+async def test_tc_c_49(site: Any, reader: int) -> None:
+    """A master pass at any reader of a station without a choice stops all its transactions."""
+    site.csms.answers.policy.group_of[THIRD] = "master"
+    await site.start(evse_count=3)
+    await site.configure(AuthCtrlr_MasterPassGroupId="master")
+    running = {await site.charge(CARD, 1), await site.charge(OTHER, 2)}
+    site.boards[reader].swipe(THIRD)
+    await site.csms.until(lambda: len(ended(site)) == 2)
+    assert {event["transactionInfo"]["transactionId"] for event in ended(site)} == running
+    assert {event["transactionInfo"]["stoppedReason"] for event in ended(site)} == {"MasterPass"}
+    assert {event["idToken"]["idToken"] for event in ended(site)} == {THIRD}
+
+
+def ended(site: Any) -> list[dict[str, Any]]:
+    return [event for event in site.events if event["eventType"] == "Ended"]

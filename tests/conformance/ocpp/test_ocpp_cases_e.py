@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 CARD, OTHER = "04AABBCC", "04DDEEFF"
 
 
@@ -294,14 +296,16 @@ async def test_tc_e_37(running: Any) -> None:
     await running.event("Ended", triggerReason="EVCommunicationLost", stoppedReason="EVDisconnected")
 
 
-async def test_tc_e_38(running: Any) -> None:
-    """A vehicle that is not ready: no Charging until it draws."""
+async def test_tc_e_38(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vehicle that is not ready: SuspendedEV after a while, and no Charging until it draws."""
+    monkeypatch.setattr("firmware.record.NOT_READY_S", 0.1)
     running.board.plug()
     running.board.swipe()
     started = await running.event("Started")
     assert started["transactionInfo"]["chargingState"] == "EVConnected"
-    await running.settle()
-    assert len(running.events) == 1
+    suspended = await running.event("Updated", chargingState="SuspendedEV")
+    assert suspended["triggerReason"] == "ChargingStateChanged"
+    assert len(running.events) == 2
     running.board.draw()
     await running.event("Updated", chargingState="Charging")
 
