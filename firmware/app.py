@@ -446,6 +446,7 @@ def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
         security_profile=csms.security_profile,
         password=csms.password,
         has_display=config.display is not None,
+        iso15118_vendor=csms.iso15118_data_transfer,
         problems=MONITORED,
         heartbeat_s=csms.heartbeat_s,
         sampled_interval_s=csms.sampled_interval_s,

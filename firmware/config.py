@@ -54,6 +54,9 @@ class Csms:
     """How often a running transaction's meter value is written down for the case of a power cut."""
     ev_connection_timeout_s: float = 60.0
     """EVConnectionTimeOut: how long a token waits for its vehicle."""
+    iso15118_data_transfer: str = ""
+    """The vendorId (ISO15118-2, as a rule) of a CSMS that wants certificate requests of ISO 15118-2 vehicles in the
+    envelope of DataTransfer; empty for Get15118EVCertificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +279,8 @@ def check(config: Config, path: Path) -> None:
     if config.display is not None and not (8 <= config.display.columns <= 512 and 1 <= config.display.rows <= 128):
         raise ConfigError(f"{path}: display: columns must be 8 to 512 and rows 1 to 128")
     _check_page(config.page, path)
+    if len(config.csms.iso15118_data_transfer) > 255:
+        raise ConfigError(f"{path}: csms.iso15118_data_transfer: a vendorId has at most 255 characters")
     for evse in config.evse:
         if not 6 <= evse.max_current_a <= 80:
             raise ConfigError(f"{path}: evse {evse.id}: max_current_a must be 6 to 80 (IEC 61851-1 table A.8)")

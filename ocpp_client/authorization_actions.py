@@ -15,7 +15,7 @@ _CUSTOMER = ("idToken", "customerCertificate", "customerIdentifier")
 
 
 class AuthorizationActions:
-    """`changed` is called once the cache was changed."""
+    """`changed` is called once the cache was changed; `envelope` is the vendorId of ISO 15118 messages, if any."""
 
     def __init__(
         self,
@@ -24,6 +24,7 @@ class AuthorizationActions:
         changed: Callable[[], None],
         now_utc: Callable[[], datetime],
         send_later: SendLater,
+        envelope: str = "",
     ) -> None:
         self._cache = authorizer.cache
         self._list = authorizer.list
@@ -31,6 +32,7 @@ class AuthorizationActions:
         self._changed = changed
         self._now_utc = now_utc
         self._send_later = send_later
+        self._envelope = envelope
 
     def handlers(self) -> Handlers:
         return {
@@ -46,8 +48,10 @@ class AuthorizationActions:
         self._changed()
         return accepted()
 
-    async def data_transfer(self, _request: Payload, _at_s: float) -> Answer:
-        return status("UnknownVendorId")
+    async def data_transfer(self, request: Payload, _at_s: float) -> Answer:
+        """The envelope of ISO 15118 messages goes towards the CSMS alone: nothing is taken in it."""
+        known = self._envelope and request["vendorId"] == self._envelope
+        return status("UnknownMessageId" if known else "UnknownVendorId")
 
     async def customer_information(self, request: Payload, _at_s: float) -> Answer:
         """What we keep of a customer is an entry of cache and local list: no certificates, no other identifiers.

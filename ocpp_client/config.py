@@ -40,6 +40,8 @@ class OcppConfig:
     """OCPP BootReasonEnumType."""
     has_display: bool = True
     """Whether drivers can be shown messages, tariff and cost."""
+    iso15118_vendor: str = ""
+    """vendorId under which the CSMS wants a vehicle's certificate requests in DataTransfer; empty for OCPP's own."""
     problems: tuple[tuple[str, str], ...] = ()
     """Component and variable of an EVSE's faults, as `notify_event` names them: each has a hard-wired monitor."""
     heartbeat_s: float = 300.0

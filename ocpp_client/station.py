@@ -229,7 +229,12 @@ class OcppStation:
         )
         device = DeviceActions(self.model, self.clock.now, self._variables_changed, self._send_later)
         local = AuthorizationActions(
-            self._authorizer, self._authorization_rules, self._cache_changed, self.clock.now, self._send_later
+            self._authorizer,
+            self._authorization_rules,
+            self._cache_changed,
+            self.clock.now,
+            self._send_later,
+            self._config.iso15118_vendor,
         )
         table = {**charging.handlers(), **device.handlers(), **self._remote.handlers(), **self._blocks.handlers()}
         network = NetworkActions(self._network, certificates, self._network_changed)
@@ -416,7 +421,8 @@ class OcppStation:
 
     async def ev_certificate(self, schema: str, action: str, exi_request: bytes) -> bytes | None:
         """Ask for a vehicle's contract certificate (M01, M02): the EXI response, or None."""
-        return await ev_certificate(self._dialogue.request, schema, action, exi_request)
+        envelope = self._config.iso15118_vendor
+        return await ev_certificate(self._dialogue.request, schema, action, exi_request, envelope)
 
     # --- Certificates of the station itself ---
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from secc.exi import Namespace
+
 Payload = dict[str, Any]
+ENVELOPE = "ISO15118-2"
+"""vendorId of DataTransfer with the messages of ISO 15118-2 vehicles."""
 
 _FREE_KINDS = ("NoAuthorization", "Central")
 
@@ -58,9 +62,22 @@ class Answers:
         if action == "Get15118EVCertificate":
             failed = {"status": "Failed", "exiResponse": ""}
             return failed if self.ev_certificate is None else self.ev_certificate(payload)
-        if action in ("SignCertificate", "DataTransfer"):
+        if action == "DataTransfer":
+            return self._data_transfer(payload)
+        if action == "SignCertificate":
             return {"status": "Accepted"}
         return {}
+
+    def _data_transfer(self, payload: Payload) -> Payload:
+        """Certificate requests of vehicles in the envelope of ISO15118-2; anything else is accepted."""
+        if payload["vendorId"] != ENVELOPE or self.ev_certificate is None:
+            return {"status": "Accepted"}
+        action = "Update" if payload["messageId"] == "CertificateUpdateReq" else "Install"
+        request = {"iso15118SchemaVersion": Namespace.ISO_2.value, "action": action, "exiRequest": payload["data"]}
+        answer = self.ev_certificate(request)
+        if answer["status"] != "Accepted":
+            return {"status": "Rejected"}
+        return {"status": "Accepted", "data": answer["exiResponse"]}
 
     def _boot(self) -> Payload:
         statuses = self.policy.registration

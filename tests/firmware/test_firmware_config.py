@@ -118,3 +118,11 @@ def test_a_file_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_examples_are_good(path: Path) -> None:
     assert load(path).evse[0].max_current_a == 32.0
+
+
+def test_a_csms_that_wants_the_envelope_of_data_transfer() -> None:
+    url = 'url = "wss://csms.example/ocpp"\n'
+    config = read(GOOD.replace(url, f'{url}iso15118_data_transfer = "ISO15118-2"\n'))
+    assert config.csms.iso15118_data_transfer == "ISO15118-2"
+    with pytest.raises(ConfigError, match="at most 255"):
+        read(GOOD.replace(url, f'{url}iso15118_data_transfer = "{"x" * 256}"\n'))

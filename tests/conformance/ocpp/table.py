@@ -10,11 +10,11 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 
 CASES = {
-    "A": "1 4 5 6 7 9 10 11 14 15 19 20 21 22 23",
+    "A": "1 4 5 6 7 9-12 14 15 19 20 21 22 23",
     "B": "1-3 6 7 9-18 20-30 32-37 39 41 43 45-47 49-57",
     "C": "2 4-18 21-34 36-58",
     "D": "1-10",
-    "E": "1-17 19-22 24-35 37-45 50-52 54",
+    "E": "1-17 19-22 24-35 37-46 50-52 54",
     "F": "1-20 23 24 26 27",
     "G": "1-21",
     "H": "1-4 6-10 12-24",
@@ -22,8 +22,8 @@ CASES = {
     "J": "1-4 6-11",
     "K": "1-16 19 21-24 28-44 47 48 50-60 70",
     "L": "1-3 5-8 10-16",
-    "M": "1 2 7 9 12 13 17-20 22 23 30 31",
-    "N": "1-3 5 6 8-13 15-32 34-37 39-41 43-53 56 60 62",
+    "M": "1-4 7 9 12-20 22-31",
+    "N": "1-3 5 6 8-13 15-32 34-37 39-41 43-53 56 60 62 63",
     "O": "1-14 17-20 22 24 26-28 30 32-38",
     "P": "1 3",
 }
@@ -45,6 +45,7 @@ NOT_APPLICABLE = {
     "TC_E_27": "StopTxOnEVSideDisconnect is true and read-only",
     "TC_J_08": "the station knows the EVSE of every transaction",
     **dict.fromkeys(("TC_M_09", "TC_M_30", "TC_M_31"), "AdditionalRootCertificateCheck is false"),
+    "TC_N_63": "certificates of customers are not kept",
     "TC_O_17": "every priority is supported",
     "TC_O_18": "every state is supported",
     "TC_K_12": "both charging rate units are supported",

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from cryptography import x509
 from certs import chain
 from certs.hashdata import hash_data
 from certs.keystore import Purpose
+from firmware.certificate_watch import CertificateWatch, TpmNews
 from sim.csms.server import Csms, Tls
 from sim.pki.authority import Blank, root
 from sim.pki.pki import Pki, build
@@ -378,4 +380,85 @@ async def test_tc_m_23(managed: Any, pki: Pki) -> None:
     leaf = made.hash_data_type(data)
     assert await managed.status_of("DeleteCertificate", certificateHashData=leaf) == "Failed"
     assert managed.credentials.store.chain(Purpose.CSMS) == stored
+    assert managed.site.station.online
+
+
+# --- ISO 15118 Support ---
+
+
+async def test_tc_a_12(certified: Any) -> None:
+    """A new certificate for vehicles, asked for by the CSMS: signed, taken, in use; the link stays"""
+    async with Csms(tls=certified.tls(), hooks=[certified.desk]) as csms:
+        await certified.visit(csms)
+        old = certified.credentials.store.chain(Purpose.SECC)
+        assert await certified.status_of("TriggerMessage", requestedMessage="SignV2GCertificate") == "Accepted"
+        await certified.until(lambda: certified.credentials.store.chain(Purpose.SECC) != old)
+        asked = csms.received("SignCertificate")
+        assert [request["certificateType"] for request in asked] == ["V2GCertificate"]
+        assert len(csms.received("BootNotification")) == 1
+        assert csms.faults() == []
+
+
+async def test_tc_m_03(managed: Any) -> None:
+    """A V2G root is installed."""
+    await installs(managed, "V2GRootCertificate")
+
+
+async def test_tc_m_04(managed: Any) -> None:
+    """An MO root is installed."""
+    await installs(managed, "MORootCertificate")
+
+
+async def test_tc_m_14(managed: Any) -> None:
+    """The V2G roots are told."""
+    assert await managed.kinds("V2GRootCertificate") == ["V2GRootCertificate"]
+
+
+async def test_tc_m_15(managed: Any) -> None:
+    """The chain for vehicles is told, with its sub-CAs."""
+    answer = await managed.call("GetInstalledCertificateIds", certificateType=["V2GCertificateChain"])
+    (entry,) = answer["certificateHashDataChain"]
+    assert len(entry["childCertificateHashData"]) == 2
+    stored = managed.credentials.store.chain(Purpose.SECC)
+    serials = [f"{chain.load(der).serial_number:x}" for der in stored.chain_der]
+    told = [entry["certificateHashData"], *entry["childCertificateHashData"]]
+    assert [item["serialNumber"] for item in told] == serials
+
+
+async def test_tc_m_16(managed: Any) -> None:
+    """The MO roots are told."""
+    await managed.install("MORootCertificate", root(Blank("Operator")).pem.decode())
+    assert await managed.kinds("MORootCertificate") == ["MORootCertificate"]
+
+
+async def looked_after(certified: Any) -> None:
+    """What the daemon does each hour."""
+    station, renew_before = certified.site.station, timedelta(days=1)
+    watch = CertificateWatch(
+        certified.certificates, station, TpmNews(station), interval_s=3600.0, renew_before=renew_before
+    )
+    await watch.look()
+
+
+async def test_tc_m_24(certified: Any) -> None:
+    """The state of each certificate of the chain for vehicles: asked for, checked, kept, not asked for again"""
+    async with Csms(tls=certified.tls()) as csms:
+        csms.answers.certificate_status = certified.desk.status
+        await certified.visit(csms)
+        await certified.until(lambda: certified.site.station.online)
+        await looked_after(certified)
+        asked = [request["ocspRequestData"]["serialNumber"] for request in csms.received("GetCertificateStatus")]
+        stored = certified.credentials.store.chain(Purpose.SECC)
+        assert asked == [f"{chain.load(der).serial_number:x}" for der in stored.chain_der]
+        await looked_after(certified)
+        assert len(csms.received("GetCertificateStatus")) == len(asked)
+        assert csms.faults() == []
+
+
+async def test_tc_m_25(managed: Any) -> None:
+    """The CSMS has no state of a certificate: asked for again at the next look, nothing else changes"""
+    await managed.until(lambda: managed.site.station.online)
+    for looks in (1, 2):
+        await looked_after(managed)
+        assert len(managed.csms.received("GetCertificateStatus")) == 3 * looks
     assert managed.site.station.online
