@@ -3,7 +3,7 @@
 VEHICLE ?= iso2-ac-pnc
 PYTHON = .venv/bin/python
 
-.PHONY: demo vehicles test setup style types floors tests lock clean
+.PHONY: demo vehicles test setup style types floors tests package package-check lock clean
 
 demo: setup
 	@$(PYTHON) -m sim.demo --vehicle $(VEHICLE)
@@ -36,6 +36,15 @@ tests: setup
 	$(PYTEST) --cov-report= --cov-fail-under=0 $(CLOCKED:%=--ignore=%)
 	$(PYTEST) --cov-append --cov-report=term:skip-covered $(CLOCKED)
 
+# dist/evsed_VERSION_ARCH.deb; the same checkout gives the same bytes (SOURCE_DATE_EPOCH: that of its last commit).
+package: setup
+	$(PYTHON) deploy/package.py dist
+
+# The package on a fresh Debian in a namespace: installed, a vehicle charged, removed. Root and Debian's mirror needed.
+package-check: setup
+	@command -v debootstrap >/dev/null || { echo "package-check needs debootstrap" >&2; exit 1; }
+	$(PYTHON) tests/deploy/package_check.py
+
 # The lock names versions and hashes, no addresses. The board's image and this checkout are built from the same versions.
 lock:
 	.venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -45,4 +54,4 @@ lock:
 		-o tests/requirements.txt
 
 clean:
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -37,12 +37,19 @@ def locked(text: str) -> dict[str, tuple[str, list[str]]]:
 
 
 def metadata_of(site_packages: Path) -> dict[str, Message]:
-    """By name, as the lock writes it."""
-    parsed = (
-        HeaderParser().parsestr(file.read_text(encoding="utf-8", errors="replace"))
-        for file in sorted(site_packages.glob("*.dist-info/METADATA"))
-    )
-    return {re.sub(r"[-_.]+", "-", str(one["Name"])).lower(): one for one in parsed}
+    """By name, as the lock writes it. What says no licence but brings Apache's text is told to be under it."""
+    found = {}
+    for file in sorted(site_packages.glob("*.dist-info/METADATA")):
+        one = HeaderParser().parsestr(file.read_text(encoding="utf-8", errors="replace"))
+        if not licence_of(one) and any(_is_apache(text) for text in file.parent.rglob("LICENSE*")):
+            one["License-Expression"] = "Apache-2.0"
+        found[re.sub(r"[-_.]+", "-", str(one["Name"])).lower()] = one
+    return found
+
+
+def _is_apache(file: Path) -> bool:
+    head = " ".join(file.read_text(encoding="utf-8", errors="replace")[:500].split())
+    return head.startswith("Apache License Version 2.0")
 
 
 def licence_of(metadata: Message | None) -> list[dict[str, object]]:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -64,6 +64,8 @@ class Options:
     """More keys of the configuration's [[evse]]."""
     control: dict[str, str] = field(default_factory=dict)
     """More keys of the configuration's [control]."""
+    daemon: tuple[str, ...] = ()
+    """The daemon's command, to which the configuration is appended; by default this checkout's."""
     meter: dict[str, str | int] = field(default_factory=dict)
     """The configuration's [evse.meter], if it has one; `start_meter` serves it."""
 
@@ -220,7 +222,7 @@ class Site:
     def start_daemon(self) -> None:
         """Returns once the station is ready, whether or not the CSMS answers."""
         before = len(self.log_of("evsed"))
-        self._start("evsed", "station", ["firmware.app", self._path("evsed.toml")])
+        self._start("evsed", "station", ["firmware.app", self._path("evsed.toml")], self.options.daemon)
         self.wait_for(lambda: "is ready" in self.log_of("evsed")[before:], "evsed to be ready", 20)
 
     def start_all(self) -> None:
@@ -244,13 +246,18 @@ class Site:
             os.kill(process.pid, how)
         return process.wait(timeout_s)
 
-    def _start(self, name: str, netns: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
-        """Start a module of ours; its words go to `NAME.out`, but for the TPM, whose first line is read here."""
+    def _start(
+        self, name: str, netns: str, arguments: list[str], instead: Sequence[str] = ()
+    ) -> "subprocess.Popen[bytes]":
+        """Start a module of ours, or another program with its arguments `instead`.
+
+        Its words go to `NAME.out`, but for the TPM, whose first line is read here.
+        """
         out = (self.directory / f"{name}.out").open("ab")
         self._stack.callback(out.close)
         process = self.world.spawn(
             netns,
-            [sys.executable, "-m", *arguments],
+            [*instead, *arguments[1:]] if instead else [sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if name == "tpm" else out,
             stderr=out,
