@@ -170,7 +170,7 @@ class RaucSlots:
 
     async def floor(self) -> int:
         """The lowest security epoch that is installed. Raises CertsError."""
-        return await asyncio.to_thread(self._floor.rollback_counter)
+        return _floor_of(await asyncio.to_thread(self._floor.rollback_counter))
 
     # --- Restarting ---
 
@@ -253,9 +253,9 @@ class RaucSlots:
 
     async def _raise_floor(self, epoch: int) -> None:
         def raise_to() -> None:
-            floor = self._floor.rollback_counter()
+            floor = _floor_of(self._floor.rollback_counter())
             while floor < epoch <= floor + MAX_RAISE:
-                floor = self._floor.raise_rollback_counter()
+                floor = _floor_of(self._floor.raise_rollback_counter())
 
         try:
             await asyncio.to_thread(raise_to)
@@ -298,3 +298,8 @@ class RaucSlots:
         if self._before is not None:
             return self._before
         return await self._rauc.status()
+
+
+def _floor_of(counter: int) -> int:
+    """A TPM's counter begins at 1, which provisioning makes it do: that stands for epoch 0."""
+    return max(counter - 1, 0)

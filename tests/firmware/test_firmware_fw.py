@@ -17,7 +17,7 @@ from tests.firmware.rauc_board import RaucBoard
 
 
 class Counter:
-    value = 1
+    value = 2
 
     def rollback_counter(self) -> int:
         return self.value
