@@ -1,4 +1,7 @@
-"""`evse slac capture`: the daemon's pages, one after the other, into a file. Ctrl-C ends it and keeps what has come."""
+"""`evse slac capture`, `evse v2g trace`: the daemon's pages, one after the other, into a file.
+
+Ctrl-C ends it and keeps what has come.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,16 +20,27 @@ from firmware.cli import out
 from firmware.cli.client import FAILED, USAGE, Client, Failure, Told
 
 
-def capture(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class Methods:
+    start: str
+    read: str
+    stop: str
+
+
+SLAC = Methods("Slac.StartCapture", "Slac.ReadCapture", "Slac.StopCapture")
+V2G = Methods("V2g.StartTrace", "V2g.ReadTrace", "V2g.StopTrace")
+
+
+def capture(args: argparse.Namespace, methods: Methods = SLAC) -> int:
     """The file is touched only once the capture has begun. Raises Failure."""
     if args.file == "-" and args.json:
         raise Failure(USAGE, "standard output is the capture's; leave out --json")
     with Client(args.socket) as client, _interrupts() as interrupted:
-        begun = client.call("Slac.StartCapture", evse=args.evse, for_s=args.seconds)
+        begun = client.call(methods.start, evse=args.evse, for_s=args.seconds)
         told: Told = {"ended": None}
         try:
             with _opened(args.file) as file:
-                for told in _pages(client, begun["capture"], interrupted):
+                for told in _pages(client, methods, begun["capture"], interrupted):
                     file.write(base64.b64decode(told["pcap"]))
                     file.flush()
         except BrokenPipeError:
@@ -34,7 +49,7 @@ def capture(args: argparse.Namespace) -> int:
             raise Failure(FAILED, f"{args.file}: {error.strerror}") from error
         finally:
             if told["ended"] is None:
-                client.call("Slac.StopCapture", capture=begun["capture"])
+                client.call(methods.stop, capture=begun["capture"])
     summary = {"evse": args.evse, "file": args.file, **{name: told[name] for name in ("frames", "lost", "ended")}}
     if args.json:
         out.as_json(summary)
@@ -44,14 +59,14 @@ def capture(args: argparse.Namespace) -> int:
     return 0
 
 
-def _pages(client: Client, number: int, interrupted: Callable[[], bool]) -> Iterator[Told]:
+def _pages(client: Client, methods: Methods, number: int, interrupted: Callable[[], bool]) -> Iterator[Told]:
     """To the last one, which tells why it is."""
     stopped = False
     while True:
         if interrupted() and not stopped:
             stopped = True
-            client.call("Slac.StopCapture", capture=number)
-        told = client.call("Slac.ReadCapture", capture=number)
+            client.call(methods.stop, capture=number)
+        told = client.call(methods.read, capture=number)
         yield told
         if told["ended"] is not None:
             return

@@ -1,4 +1,4 @@
-"""`evse v2g`: V2G messages as octets and as JSON, for captures and for building test messages; and the key log.
+"""`evse v2g`: V2G messages as octets and as JSON, for captures and for building test messages; the key log; traces.
 
 In the JSON both hexBinary and base64Binary values are hexadecimal.
 """
@@ -49,6 +49,11 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     key_log.add_argument("--seconds", type=int, default=120, metavar="S", help="1 to 600; 120 without it")
     key_log.add_argument("--evse", type=int, default=1, metavar="N", help="the EVSE's number; 1 without it")
     add_common(key_log)
+    trace = actions.add_parser("trace", help="write what an EVSE and its vehicle say, and the secrets to read it")
+    trace.add_argument("file", metavar="FILE.pcapng", help="- is standard output, as for `| wireshark -k -i -`")
+    trace.add_argument("--seconds", type=int, default=300, metavar="S", help="1 to 600; 300 without it")
+    trace.add_argument("--evse", type=int, default=1, metavar="N", help="the EVSE's number; 1 without it")
+    add_common(trace)
     for action in (decoding, encoding):
         action.add_argument("--namespace", choices=NAMESPACES, help="the schema; without it every one is tried in turn")
         action.add_argument("--fragment", action="store_true", help="a single element, as it is encoded to be signed")
@@ -58,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
     """Prints the result. 0; 1 for a message that is none, with the reason on standard error."""
     if args.action == "keylog":
         return _key_log(args)
+    if args.action == "trace":
+        from firmware.cli.capture import V2G, capture
+
+        return capture(args, V2G)
     try:
         text = _decoded(args) if args.action == "decode" else _encoded(args)
     except (ExiError, OSError, ValueError) as error:

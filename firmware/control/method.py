@@ -64,6 +64,7 @@ class Station:
     meters: Mapping[EvseId, SigningMeter] = field(default_factory=dict)
     """Those that sign."""
     captures: Captures = field(default_factory=Captures)
+    v2g_traces: Captures = field(default_factory=Captures)
     screen: Screen = field(default_factory=lambda: Screen(None))
     grid: GridSide | None = None
     """None where nobody else limits the station."""

@@ -26,13 +26,13 @@ from firmware.control.settings import SETTINGS_METHODS
 from firmware.control.simulate import SIMULATE
 from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
+from firmware.control.v2g_methods import V2G_METHODS
 from firmware.control.why import Blocker, notes, why
 from firmware.credentials import TpmStatus
 from firmware.history import Event
 from hal.ports import BoardUnavailable, Contactor
 from hal.simulation import SimulationError
 from ocpp_client.ports import JournalError
-from secc.ports import TlsUnavailable
 
 PROTOCOL = 1
 """Counts up when a method or a field goes or changes its meaning; new ones may come at any time."""
@@ -221,19 +221,6 @@ async def _session(call: Call, id: str) -> object:  # noqa: A002 - the wire's na
     return visit.shown(tokens=_sees_tokens(call.caller), entries=True)
 
 
-async def _key_log(call: Call, evse: int, for_s: int) -> object:
-    """Whoever has the file can read these sessions: so it is short, audited, and the daemon's user's alone."""
-    one = evse_of(call.station, evse)
-    file = call.station.config.station.state_dir / f"tls-keys-evse{evse}.log"
-    if one.secc is None:
-        raise RpcError(Code.UNAVAILABLE, f"EVSE {evse} has no ISO 15118")
-    try:
-        await one.secc.log_keys(file, for_s)
-    except (TlsUnavailable, OSError) as error:
-        raise RpcError(Code.UNAVAILABLE, f"no key log: {error}") from error
-    return {"evse": evse, "file": str(file), "for_s": for_s}
-
-
 async def _ocpp(call: Call) -> object:
     return {**await _csms(call.station), "counts": await call.station.csms.counts()}
 
@@ -361,13 +348,8 @@ METHODS: dict[str, Method] = {
         },
         "change a log level, for a while or until the daemon ends",
     ),
-    "V2g.KeyLog": Method(
-        _TECHNICIAN,
-        _key_log,
-        {"evse": ONE, "for_s": Param(int, required=True, low=1, high=600)},
-        "write the secrets of TLS sessions to a file, for a while, so that Wireshark can read them",
-    ),
     "Audit.Show": Method(_SERVICE, _audit, {"limit": Param(int, 50, low=1, high=500)}, "the latest calls and refusals"),
     **FIRMWARE_METHODS,
+    **V2G_METHODS,
     **SIMULATE,
 }

@@ -1,4 +1,4 @@
-"""Frames of the powerline interfaces on their way to a technician's file: one capture an EVSE, bounded, without keys.
+"""Frames of an EVSE's interfaces on their way to a technician's file: one capture of a kind an EVSE, bounded.
 
 A capture begins by `start` and ends by its time, by its size, by `stop`, or when nobody has read it for a while. What
 came until then is read in pages; the pages in turn are the file.
@@ -8,7 +8,9 @@ import asyncio
 import base64
 import itertools
 import time
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Protocol
 
 from firmware.control.rpc import Code, RpcError
 from hal.plc.capture import file_header, record
@@ -33,21 +35,47 @@ class Ended(StrEnum):
     STOPPED = "stopped"
 
 
-class PlcCapture:
-    """The frames of one link. On the main loop, whose timers end it."""
+Take = Callable[[bytes], None]
 
-    def __init__(self, number: int, link: GreenPhyLink, for_s: int) -> None:
+
+class Source(Protocol):
+    """Where a file's pieces come from."""
+
+    def header(self) -> bytes: ...
+
+    def watch(self, take: Take | None) -> None:
+        """Give each piece to `take` from now on; None: no more."""
+        ...
+
+
+class PlcSource:
+    """The frames of one powerline link, without keys."""
+
+    def __init__(self, link: GreenPhyLink) -> None:
+        self._link = link
+
+    def header(self) -> bytes:
+        return file_header()
+
+    def watch(self, take: Take | None) -> None:
+        self._link.watch_frames(None if take is None else lambda frame: take(record(frame, time.time_ns())))
+
+
+class Capture:
+    """The pieces of one source. On the main loop, whose timers end it."""
+
+    def __init__(self, number: int, source: Source, for_s: int) -> None:
         self.number = number
         self.ended: Ended | None = None
-        self._link = link
-        self._waiting = bytearray(file_header())
+        self._source = source
+        self._waiting = bytearray(source.header())
         self._taken = 0
         self._frames = self._lost = 0
         self._came = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.call_later(for_s, self.end, Ended.TIME)
         self._patience = self._loop.call_later(ABANDONED_S, self._give_up)
-        link.watch_frames(self._take)
+        source.watch(self._take)
 
     @property
     def is_over(self) -> bool:
@@ -58,7 +86,7 @@ class PlcCapture:
         if self.ended is None:
             self.ended = why
             self._end.cancel()
-            self._link.watch_frames(None)
+            self._source.watch(None)
             self._came.set()
 
     async def page(self) -> dict[str, object]:
@@ -87,8 +115,7 @@ class PlcCapture:
         self.end(Ended.STOPPED)
         self._waiting.clear()
 
-    def _take(self, frame: bytes) -> None:
-        piece = record(frame, time.time_ns())
+    def _take(self, piece: bytes) -> None:
         if self._taken + len(self._waiting) + len(piece) > MAX_FILE_BYTES:
             self.end(Ended.SIZE)
         elif len(self._waiting) + len(piece) > MAX_WAITING_BYTES:
@@ -103,16 +130,16 @@ class Captures:
     """At most one an EVSE."""
 
     def __init__(self) -> None:
-        self._by_evse: dict[int, PlcCapture] = {}
+        self._by_evse: dict[int, Capture] = {}
         self._numbers = itertools.count(1)
 
-    def start(self, evse: int, link: GreenPhyLink, for_s: int) -> int:
-        """The capture's number. Raises RpcError BUSY."""
+    def start(self, evse: int, source: Callable[[], Source], for_s: int) -> int:
+        """The capture's number. Raises RpcError BUSY, and what `source` raises."""
         known = self._by_evse.get(evse)
         if known is not None and not known.is_over:
             raise RpcError(Code.BUSY, f"a capture of EVSE {evse} is under way; it ends when nobody reads it")
         number = next(self._numbers)
-        self._by_evse[evse] = PlcCapture(number, link, for_s)
+        self._by_evse[evse] = Capture(number, source(), for_s)
         return number
 
     async def page(self, number: int) -> dict[str, object]:
@@ -123,7 +150,7 @@ class Captures:
         """No more frames; those that came can still be read. Raises RpcError NOT_FOUND."""
         self._find(number).end(Ended.STOPPED)
 
-    def _find(self, number: int) -> PlcCapture:
+    def _find(self, number: int) -> Capture:
         for capture in self._by_evse.values():
             if capture.number == number:
                 return capture

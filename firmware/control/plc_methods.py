@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from firmware.control.method import ANY, ONE, Call, Method, Station, evse_of
 from firmware.control.params import Param
-from firmware.control.plc_capture import MAX_SECONDS
+from firmware.control.plc_capture import MAX_SECONDS, PlcSource
 from firmware.control.plc_info import plc_info, plc_link, self_test, slac_runs
 from firmware.control.roles import Role
 from firmware.control.rpc import Code, RpcError
@@ -35,7 +35,8 @@ async def _self_test(call: Call, evse: int) -> object:
 
 
 async def _start_capture(call: Call, evse: int, for_s: int) -> object:
-    number = call.station.captures.start(evse, _modem(call.station, evse), for_s)
+    modem = _modem(call.station, evse)
+    number = call.station.captures.start(evse, lambda: PlcSource(modem), for_s)
     return {"capture": number, "evse": evse, "for_s": for_s}
 
 
