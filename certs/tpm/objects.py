@@ -19,6 +19,7 @@ from tpm2_pytss.constants import (
 )
 from tpm2_pytss.ESAPI import ESAPI
 from tpm2_pytss.types import (
+    TPM2B_PUBLIC,
     TPML_PCR_SELECTION,
     TPMS_ECC_PARMS,
     TPMT_ECC_SCHEME,
@@ -30,6 +31,7 @@ from tpm2_pytss.types import (
     TPMU_SYM_KEY_BITS,
     TPMU_SYM_MODE,
 )
+from tpm2_pytss.utils import NVReadEK, create_ek_template
 
 from certs.errors import KeyFault, KeyUnavailable
 from certs.keystore import Curve
@@ -53,6 +55,9 @@ COUNTER = (
     | TPMA_NV.NO_DA
     | (TPM2_NT.COUNTER << TPMA_NV.TPM2_NT_SHIFT)
 )
+
+ENDORSEMENT_KEYS = ("EK-ECC256", "EK-HIGH-ECC256", "EK-HIGH-ECC384", "EK-HIGH-ECC521")
+"""By the TCG's EK credential profile. RSA keys take a chip minutes to make; who has one has an ECC one too."""
 
 CURVES = {Curve.P256: TPM2_ECC.NIST_P256, Curve.P384: TPM2_ECC.NIST_P384, Curve.P521: TPM2_ECC.NIST_P521}
 COORDINATE_SIZE = {Curve.P256: 32, Curve.P384: 48, Curve.P521: 66}
@@ -177,3 +182,33 @@ def transient(esapi: ESAPI, handle: ESYS_TR) -> Iterator[None]:
         yield
     finally:
         esapi.flush_context(handle)
+
+
+def endorsement_template(esapi: ESAPI) -> tuple[bytes | None, TPM2B_PUBLIC]:
+    """The first kind of endorsement key that the chip's maker has certified, with its certificate (DER); else P-256."""
+    for kind in ENDORSEMENT_KEYS:
+        try:
+            certificate, template = create_ek_template(kind, NVReadEK(esapi))
+        except ValueError:
+            continue  # No certificate of that kind.
+        if certificate:
+            return _without_padding(certificate), template
+    _, template = create_ek_template(ENDORSEMENT_KEYS[0], NVReadEK(esapi))
+    return None, template
+
+
+def _without_padding(der: bytes) -> bytes:
+    """An NV index may be longer than the certificate in it."""
+    size = 4 + int.from_bytes(der[2:4], "big") if der[:2] == b"\x30\x82" else len(der)
+    return der[:size]
+
+
+@contextmanager
+def endorsement_session(esapi: ESAPI, template: TPM2B_PUBLIC) -> Iterator[ESYS_TR | int]:
+    """What an endorsement key is used by: the empty password, or, of the older kind, the hierarchy's policy."""
+    if int(template.publicArea.objectAttributes) & TPMA_OBJECT.USERWITHAUTH:
+        yield ESYS_TR.PASSWORD
+        return
+    with station_session(esapi, ESYS_TR.NONE, TPM2_SE.POLICY) as session:
+        esapi.policy_secret(ESYS_TR.ENDORSEMENT, session, b"", b"", b"", 0)
+        yield session

@@ -24,7 +24,6 @@ from tpm2_pytss.types import (
     TPMT_SIG_SCHEME,
     TPMT_TK_HASHCHECK,
 )
-from tpm2_pytss.utils import NVReadEK, create_ek_template
 
 from certs.errors import KeyFault, KeyUnavailable
 from certs.keystore import Curve
@@ -315,10 +314,10 @@ class Tpm:
     # --- enrolment ---
 
     def endorsement(self) -> Endorsement:
-        """The endorsement key (ECC P-256) and its certificate. Raises KeyUnavailable."""
+        """The endorsement key (on an ECC curve) and its certificate. Raises KeyUnavailable."""
 
         def read(esapi: ESAPI) -> Endorsement:
-            certificate, template = create_ek_template("EK-ECC256", NVReadEK(esapi))
+            certificate, template = objects.endorsement_template(esapi)
             made = esapi.create_primary(None, template, ESYS_TR.ENDORSEMENT)
             with objects.transient(esapi, made[0]):
                 return Endorsement(certificate, made[1].marshal())
@@ -332,16 +331,12 @@ class Tpm:
         """
 
         def activate(esapi: ESAPI) -> bytes:
-            _, template = create_ek_template("EK-ECC256", NVReadEK(esapi))
+            _, template = objects.endorsement_template(esapi)
             key, _ = self._handle(esapi, persistent)
             blob, _ = TPM2B_ID_OBJECT.unmarshal(credential)
             seed, _ = TPM2B_ENCRYPTED_SECRET.unmarshal(secret)
             made = esapi.create_primary(None, template, ESYS_TR.ENDORSEMENT)
-            with (
-                objects.transient(esapi, made[0]),
-                objects.station_session(esapi, ESYS_TR.NONE, TPM2_SE.POLICY) as session,
-            ):
-                esapi.policy_secret(ESYS_TR.ENDORSEMENT, session, b"", b"", b"", 0)
+            with objects.transient(esapi, made[0]), objects.endorsement_session(esapi, template) as session:
                 opened = esapi.activate_credential(
                     key, made[0], blob, seed, session1=ESYS_TR.PASSWORD, session2=session
                 )

@@ -14,7 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from cryptography import x509
+
 START_TIMEOUT_S = 5.0
+MAKER_FILES = {"signingkey": "signkey.pem", "issuercert": "issuercert.pem", "certserial": "certserial"}
 KEEPER = '"$@" & swtpm=$!; read _; kill $swtpm 2>/dev/null; wait $swtpm'
 
 
@@ -42,6 +45,32 @@ class Swtpm:
     def tcti(self) -> str:
         """For one client: swtpm serves no second one before the first has gone."""
         return f"swtpm:path={self.socket}"
+
+    def manufacture(self) -> x509.Certificate:
+        """Make its endorsement keys and their certificates, as a chip's maker does; before the first start.
+
+        Returns the maker's certificate, which signed them. Raises SwtpmMissing.
+        """
+        authority = self.directory / "maker"
+        authority.mkdir()
+        self.state.mkdir(parents=True, exist_ok=True)
+        options = {name: authority / file for name, file in MAKER_FILES.items()}
+        settings = "".join(f"{name} = {file}\n" for name, file in options.items())
+        (authority / "localca.conf").write_text(f"statedir = {authority}\n{settings}")
+        (authority / "localca.options").write_text(
+            "--platform-manufacturer evsed\n--platform-version 1\n--platform-model sim\n"
+        )
+        (authority / "setup.conf").write_text(
+            f"create_certs_tool = {shutil.which('swtpm_localca')}\n"
+            f"create_certs_tool_config = {authority / 'localca.conf'}\n"
+            f"create_certs_tool_options = {authority / 'localca.options'}\n"
+        )
+        command = ["swtpm_setup", "--tpm2", "--tpmstate", str(self.state), "--create-ek-cert", "--ecc"]
+        command += ["--config", str(authority / "setup.conf")]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise SwtpmMissing(f"swtpm_setup: {made.stdout}{made.stderr}")
+        return x509.load_pem_x509_certificate((authority / MAKER_FILES["issuercert"]).read_bytes())
 
     def start(self) -> None:
         """Power on. Raises SwtpmMissing."""

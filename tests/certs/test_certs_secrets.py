@@ -1,14 +1,18 @@
 """What the TPM keeps beside the TLS keys: sealed secrets, the rollback counter, the proof of enrolment."""
 
 import hashlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA512
-from tpm2_pytss.constants import ESYS_TR
-from tpm2_pytss.types import TPM2B_PUBLIC
+from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_NV
+from tpm2_pytss.ESAPI import ESAPI
+from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPM2B_PUBLIC, TPMS_NV_PUBLIC
 from tpm2_pytss.utils import make_credential
 
 from certs import csr
@@ -18,8 +22,9 @@ from certs.keystore import Curve, KeyStore, Origin, Purpose
 from certs.provision import ensure_identity, factory_reset, mix_random, report, store_for
 from certs.sealed import SealedKeyStore
 from certs.tls.vehicle import VehicleContext
-from certs.tpm import Sealed, TpmKeyStore, chip
+from certs.tpm import Sealed, Tpm, TpmKeyStore, chip
 from certs.vault import Vault
+from sim.tpm.swtpm import Swtpm
 
 DIGEST = hashlib.sha512(b"a handshake").digest()
 
@@ -193,6 +198,57 @@ def test_enrolment(bench) -> None:
 def test_endorsement_is_the_chips_own(bench) -> None:
     assert bench.tpm.endorsement() == bench.tpm.endorsement()
     assert bench.tpm.endorsement().certificate_der is None
+
+
+@pytest.fixture
+def made_chip() -> Iterator[tuple[Tpm, x509.Certificate]]:
+    """A chip whose maker certified its endorsement keys, and the maker."""
+    with tempfile.TemporaryDirectory(prefix="evsed-tpm-") as name:
+        swtpm = Swtpm(Path(name))
+        maker = swtpm.manufacture()
+        with swtpm:
+            tpm = Tpm(swtpm.tcti)
+            tpm.ensure_srk()
+            yield tpm, maker
+            tpm.close()
+
+
+def test_the_makers_certificate_is_of_the_endorsement_key(made_chip: tuple[Tpm, x509.Certificate]) -> None:
+    chip, maker = made_chip
+    endorsement = chip.endorsement()
+    assert endorsement.certificate_der is not None
+    certificate = x509.load_der_x509_certificate(endorsement.certificate_der)
+    certificate.verify_directly_issued_by(maker)
+    public, _ = TPM2B_PUBLIC.unmarshal(endorsement.public_area)
+    point = public.publicArea.unique.ecc
+    numbers = certificate.public_key().public_numbers()
+    assert (numbers.x, numbers.y) == tuple(int.from_bytes(bytes(part), "big") for part in (point.x, point.y))
+
+
+def test_enrolment_with_the_key_the_maker_certified(made_chip: tuple[Tpm, x509.Certificate]) -> None:
+    chip, _ = made_chip
+    key = TpmKeyStore(chip).create(Curve.P256)
+    public, _ = TPM2B_PUBLIC.unmarshal(chip.endorsement().public_area)
+    blob, secret = make_credential(public, b"proof of enrolment", bytes.fromhex(key.describe().name))
+    assert chip.activate(key.handle, blob.marshal(), secret.marshal()) == b"proof of enrolment"
+
+
+def test_a_certificate_is_read_without_its_padding(bench) -> None:
+    """Written by a maker into the index of P-256 keys, with room to spare."""
+    der = b"\x30\x82\x00\x03abc"
+    public = TPMS_NV_PUBLIC(
+        nvIndex=0x1C0000A,
+        nameAlg=TPM2_ALG.SHA256,
+        attributes=TPMA_NV.OWNERWRITE | TPMA_NV.OWNERREAD | TPMA_NV.AUTHREAD | TPMA_NV.NO_DA,
+        dataSize=16,
+    )
+
+    def write(esapi: ESAPI) -> None:
+        index = esapi.nv_define_space(None, TPM2B_NV_PUBLIC(public))
+        esapi.nv_write(index, der.ljust(16, b"\xff"), auth_handle=ESYS_TR.OWNER)
+
+    bench.tpm.run(write)
+    assert bench.tpm.endorsement().certificate_der == der
 
 
 def test_self_test(bench) -> None:
