@@ -41,6 +41,7 @@ from firmware.control.start import start_control, start_page
 from firmware.control.status import evse_status, offer_of
 from firmware.credentials import Credentials
 from firmware.dimming_log import DimmingLog
+from firmware.discharge import Feeding
 from firmware.dispatch import Dispatcher
 from firmware.evse import Evse, Observer
 from firmware.grid_side import GridSide
@@ -399,6 +400,12 @@ def _session(config: Config, settings: EvseSettings) -> Session:
         slac_retries=settings.slac_retries,
         ev_connection_timeout_s=config.csms.ev_connection_timeout_s,
         signed_metering=signs(settings),
+        feeding=Feeding(
+            settings.discharge_limit_a,
+            settings.discharge_reserve_percent,
+            settings.phases,
+            settings.nominal_voltage_v,
+        ),
     )
 
 
@@ -443,6 +450,7 @@ def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
         phases=first.phases,
         nominal_voltage_v=first.nominal_voltage_v,
         max_current_a=first.max_current_a,
+        discharges=any(evse.discharge_limit_a > 0 for evse in config.evse),
         security_profile=csms.security_profile,
         password=csms.password,
         has_display=config.display is not None,

@@ -211,6 +211,10 @@ class Evse:
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] = "RST"
     """Which phases of the site's supply the EVSE's L1, L2 and L3 are wired to."""
     nominal_voltage_v: float = 230.0
+    discharge_limit_a: float = 0.0
+    """What a vehicle may feed back per phase (ISO 15118-20, AC); 0: nothing. Needs a meter that counts both ways."""
+    discharge_reserve_percent: float = 20.0
+    """The state of charge below which no battery is drawn from, where the vehicle tells it."""
     slac_profile: Literal["strict", "field"] = "field"
     slac_init_timeout_s: float = 10.0
     """TT_EVSE_SLAC_init: how long a vehicle may take to begin SLAC before the pilot alone carries the session. The

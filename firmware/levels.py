@@ -7,6 +7,7 @@ no path through a session can forget to withdraw the permission to power. The ru
   which the vehicle must see, and for T_step_EF to make a vehicle begin anew (ISO 15118-3).
 - 5 % PWM stands while high-level communication is being sought or spoken; nominal PWM once it has failed, and (where
   configured) while an AC vehicle charges under ISO 15118, so that the limit is told on both ways.
+- A vehicle that feeds back is told so by ISO 15118 alone, at 5 %: no duty means less than nothing.
 - Power is permitted only to an authorised vehicle, and under ISO 15118 only between PowerDelivery Start and Stop. An
   emergency withdraws the permission at once. A session that is to end otherwise keeps it until the vehicle has stopped
   drawing (`cut` is set then, or when its time is up): contactors are not to open under load without need.
@@ -45,7 +46,7 @@ def levels(state: State) -> Levels:
         return _maintained(state, state.maintenance)
     return Levels(
         pilot=_pilot(state),
-        limit_a=state.limits.offer_a,
+        limit_a=max(state.offer_a, state.discharge_a),
         permit=_permit(state),
         lock=state.plugged and (state.authorized or state.contactor is not Contactor.OPEN),
         connected=state.plugged,
@@ -112,7 +113,7 @@ def _pilot(
     if state.hlc is Hlc.LINKED:
         if state.cut:
             return effects.OfferNothing()
-        if state.nominal_under_hlc and state.power_wanted:
+        if state.nominal_under_hlc and state.power_wanted and not state.bidirectional:
             return effects.OfferCurrent(state.limits.offer_a)
         return effects.OfferHlc()
     if state.authorized and state.ending is None and not state.suspended:

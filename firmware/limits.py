@@ -23,8 +23,12 @@ class Limits:
     @property
     def offer_a(self) -> float:
         """The lowest limit; 0 where it falls under what IEC 61851-1 can offer."""
+        return self.lowest_a if self.lowest_a >= MINIMUM_A else 0.0
+
+    @property
+    def lowest_a(self) -> float:
+        """The lowest limit, no less than 0."""
         if self.board_a is None:
             return 0.0
         others = (self.cable_a, self.profile_a, self.heat_a, self.site_a, self.technician_a)
-        lowest = min([self.board_a, *(limit for limit in others if limit is not None)])
-        return lowest if lowest >= MINIMUM_A else 0.0
+        return max(min([self.board_a, *(limit for limit in others if limit is not None)]), 0.0)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from firmware import effects
+from firmware.discharge import NO_FEEDING, Feeding, GridGuard
 from firmware.effects import Effect
 from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, MasterPassShown, TransactionOpened
 from firmware.levels import AT_REST, changes, levels
@@ -59,8 +60,10 @@ class Session:
         ev_connection_timeout_s: float = 60.0,
         start_points: Iterable[TxPoint] = (TxPoint.POWER_PATH_CLOSED,),
         signed_metering: bool = False,
+        feeding: Feeding = NO_FEEDING,
     ) -> None:
-        self.state = State(limits, has_plc, nominal_under_hlc, signed_metering)
+        self.state = State(limits, has_plc, nominal_under_hlc, signed_metering, feeding=feeding)
+        self._guard = GridGuard(feeding)
         self._levels = AT_REST
         self.record = Record(self.state)
         self._workshop = Workshop(self.state, self.record)
@@ -311,8 +314,16 @@ class Session:
     def _certificate_answered(self, fact: secc.CertificateAnswer) -> None:
         self.state.certificate_answer = fact
 
+    def _meter_sampled(self, fact: hal.MeterSampled) -> None:
+        self.state.may_feed = self._guard.measured(fact.reading, self.record.now)
+
     def _energy_requested(self, fact: EnergyRequested) -> Iterable[Effect]:
         """The operator hears of the needs but where it sent the vehicle back itself: then its plan is ready (K16)."""
+        state = self.state
+        state.bidirectional = fact.max_discharge_power_w is not None
+        if fact.max_discharge_power_w is not None:
+            state.ev_feeds_a = fact.max_discharge_power_w / (state.feeding.phases * state.feeding.voltage_v)
+        self._guard.vehicle_says(fact.soc_percent)
         if fact.request_id:
             anew, self.state.plan_anew = self.state.plan_anew, False
             yield effects.Plan(fact, anew)
@@ -339,7 +350,7 @@ class Session:
     def _v2g_ended(self, fact: secc.V2GEnded) -> Iterable[Effect]:
         """Power never outlives the conversation. A vehicle that failed before it was served may try again."""
         state = self.state
-        state.power_wanted = state.planned = state.plan_anew = False
+        state.power_wanted = state.planned = state.plan_anew = state.bidirectional = False
         state.v2g_session_id = ""
         if state.maintenance is not None:
             return
@@ -495,9 +506,9 @@ class Session:
 
     def _limited(self, name: str, limit_a: float | None) -> Iterable[Effect]:
         state = self.state
-        before = state.limits.offer_a
+        before = state.offer_a, state.discharge_a
         state.limits = replace(state.limits, **{name: limit_a})
-        if state.transaction_open and state.limits.offer_a != before:
+        if state.transaction_open and (state.offer_a, state.discharge_a) != before:
             yield effects.UpdateTransaction(TriggerReason.CHARGING_RATE_CHANGED, state.charging_state)
 
     def _transaction_opened(self, fact: TransactionOpened) -> None:
@@ -518,6 +529,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     hal.ContactorChanged: Session._contactor_changed,
     hal.BoardFault: Session._board_fault,
     hal.TokenPresented: Session._token_presented,
+    hal.MeterSampled: Session._meter_sampled,
     hal.ModemReady: Session._modem_ready,
     hal.ModemFault: Session._modem_fault,
     hal.LinkReady: Session._link_ready,

@@ -108,12 +108,15 @@ class Site:
     def _demand(self, number: EvseId, evse: Evse, now: float) -> Demand:
         state = evse.state
         most_a = replace(state.limits, site_a=None).offer_a
+        least_a = state.least_a
+        if state.bidirectional:  # It follows a set-point, from nothing to all: room for that is kept.
+            most_a, least_a = replace(state.limits, site_a=None, profile_a=None).offer_a, 0.0
         present = state.plugged and state.authorized and state.operative and not state.stopped and not state.spent
         needs = self._needs.get(number)
         if needs is None:
-            return Demand(present, state.least_a, most_a)
+            return Demand(present, least_a, most_a)
         useful_a = max(needs.max_current_a, state.least_a)
-        return Demand(present, state.least_a, most_a, useful_a, self._needed_a(number, evse, needs, now))
+        return Demand(present, least_a, most_a, useful_a, self._needed_a(number, evse, needs, now))
 
     def _needed_a(self, number: EvseId, evse: Evse, needs: EnergyRequested, now: float) -> float | None:
         """The current for what the vehicle asked for, until it wants to leave."""

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 
+from firmware.discharge import NO_FEEDING, Feeding
 from firmware.limits import MINIMUM_A, Limits
 from firmware.maintenance import Maintenance
 from hal.ports import Contactor, Fault, Severity
@@ -82,6 +84,14 @@ class State:
 
     csms_online: bool = False
 
+    feeding: Feeding = NO_FEEDING
+    bidirectional: bool = False
+    """Feeding back was agreed on with this vehicle (ISO 15118-20, BPT)."""
+    ev_feeds_a: float = inf
+    """What the vehicle can feed back, per phase."""
+    may_feed: bool = False
+    """Whether grid and battery allow it now."""
+
     plugged: bool = False
     contactor: Contactor = Contactor.OPEN
     faults: dict[Fault, Severity] = field(default_factory=dict)
@@ -150,6 +160,19 @@ class State:
     def admits(self, token: IdToken, group_id: str | None) -> bool:
         """Whether no reservation keeps the EVSE from this driver."""
         return self.reserved is None or self.reserved.admits(token, group_id)
+
+    @property
+    def offer_a(self) -> float:
+        """What the vehicle may draw. One that feeds back follows below 6 A too: the pilot is not its guide."""
+        return self.limits.lowest_a if self.bidirectional else self.limits.offer_a
+
+    @property
+    def discharge_a(self) -> float:
+        """What the vehicle shall feed back now, by the operator's limit below 0."""
+        wanted_a = -(self.limits.profile_a or 0.0)
+        if not (self.bidirectional and self.may_feed) or wanted_a <= 0 or self.suspended or self.ending:
+            return 0.0
+        return min(wanted_a, self.feeding.limit_a, self.ev_feeds_a)
 
     @property
     def authorized(self) -> bool:

@@ -37,6 +37,9 @@ class MeterReading:
     soc_percent: float | None = None
     """The vehicle's state of charge then, where it tells."""
     signed: SignedReading | None = None
+    energy_export_wh: float | None = None
+    """What vehicles have fed back; None: the meter does not count it. `power_import_w` is then below 0."""
+    frequency_hz: float | None = None
 
     def age_s(self, now: float) -> float:
         return now - self.taken_at_s

@@ -59,6 +59,8 @@ class OcppConfig:
     web_socket_ping_s: float = 30.0
     offline_threshold_s: float = 60.0
     ev_connection_timeout_s: float = 60.0
+    discharges: bool = False
+    """Whether a limit below 0 is a set-point for a vehicle that can feed back."""
     schedule_wait_s: float = 30.0
     """How long a vehicle that plans is kept waiting for the CSMS's charging profile, once that said it will come."""
     tx_start_points: tuple[TxPoint, ...] = (TxPoint.POWER_PATH_CLOSED,)

@@ -21,6 +21,8 @@ class Measurand(StrEnum):
     ENERGY = "Energy.Active.Import.Register"
     POWER = "Power.Active.Import"
     CURRENT = "Current.Import"
+    EXPORTED = "Energy.Active.Export.Register"
+    EXPORT_POWER = "Power.Active.Export"
     VOLTAGE = "Voltage"
 
 
@@ -64,6 +66,8 @@ UNIT = {
     Measurand.POWER: "W",
     Measurand.CURRENT: "A",
     Measurand.VOLTAGE: "V",
+    Measurand.EXPORTED: "Wh",
+    Measurand.EXPORT_POWER: "W",
 }
 
 
@@ -127,7 +131,14 @@ def _sampled(reading: MeterReading, measurand: Measurand, phases: int) -> Iterat
         case Measurand.ENERGY:
             yield _value(measurand, round(reading.energy_import_wh, 1))
         case Measurand.POWER:
-            yield _value(measurand, round(reading.power_import_w, 1))
+            exports = reading.energy_export_wh is not None
+            yield _value(measurand, round(max(reading.power_import_w, 0.0) if exports else reading.power_import_w, 1))
+        case Measurand.EXPORTED:
+            if reading.energy_export_wh is not None:
+                yield _value(measurand, round(reading.energy_export_wh, 1))
+        case Measurand.EXPORT_POWER:
+            if reading.energy_export_wh is not None:
+                yield _value(measurand, round(max(-reading.power_import_w, 0.0), 1))
         case Measurand.CURRENT if reading.dc:
             yield _value(measurand, round(reading.current_a[0], 2))
         case Measurand.VOLTAGE if reading.dc:

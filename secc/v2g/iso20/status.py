@@ -51,9 +51,12 @@ def meter_info(view: StationView) -> Elements:
     """The latest reading; empty if there is none."""
     if view.meter is None or view.meter.energy_import_wh < 0:
         return {}
+    exported_wh = view.meter.energy_export_wh
+    fed_back = {} if exported_wh is None else {"BPT_DischargedEnergyReadingWh": int(exported_wh)}
     return {
         "MeterID": view.meter_id[:MAX_METER_ID],
         "ChargedEnergyReadingWh": int(view.meter.energy_import_wh),
+        **fed_back,
         "MeterTimestamp": int(view.meter.wall_time.timestamp()),
     }
 
