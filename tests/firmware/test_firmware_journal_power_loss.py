@@ -273,7 +273,7 @@ async def test_a_cut_at_any_write_leaves_a_whole_transaction_or_none(
             assert journal.set_aside is None
             station = OcppStation(config(csms.url), journal, lambda _fact: None)
             await station.start()
-            waiting = await journal.pending_count()
+            waiting = await journal.pending_count(of_transactions=True)
             async with asyncio.timeout(5):
                 while not station.online or await journal.pending_count():
                     await asyncio.sleep(0.002)

@@ -1,11 +1,13 @@
 """The window over the journal, and what happens when the journal fails."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from ocpp_client.ports import JournalError
+from hal.quantities import EvseId
+from ocpp_client.ports import JournalError, TransactionState
 from ocpp_client.queue import Outbox, Outcome, Registration, RetryRules, Verdict
 from ocpp_client.spool import Spool
 
@@ -28,6 +30,11 @@ async def drain(spool: Spool, outbox: Outbox) -> list[str]:
         await spool.settle(settled, verdict)
         await spool.refill()
     return sent
+
+
+def transaction() -> TransactionState:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    return TransactionState("tx-1", EvseId(1), 1, None, "Charging", began, began, None, "")
 
 
 async def test_only_a_window_is_in_memory(spooled: tuple[Spool, Outbox, Any]) -> None:
@@ -53,7 +60,8 @@ async def test_what_the_disk_does_not_take_goes_from_memory_in_its_place(spooled
     for number in range(8):
         await spool.store("TransactionEvent", str(number))
     journal.failing = True
-    assert not await spool.store("TransactionEvent", "memory")
+    assert not await spool.store("TransactionEvent", "memory", transaction())
+    assert await spool.waiting("tx-1")
     assert await spool.waiting()
     assert not spool.wants_refill or outbox.durable <= 2
     journal.failing = False
