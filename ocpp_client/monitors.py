@@ -17,7 +17,7 @@ from ocpp_client.wire import Payload
 MAX_MONITORS = 100
 LOWEST_SEVERITY, HIGHEST_SEVERITY = 9, 0
 """By OCPP 0 is Danger and 9 is Debug."""
-MIN_PERIOD_S = 1.0
+MIN_PERIOD_S, MAX_PERIOD_S = 1.0, 366 * 86400.0
 FIRST_CUSTOM = 1000
 """Ids below are the hard-wired monitors'."""
 _NUMBERS = (DataType.INTEGER, DataType.DECIMAL)
@@ -325,7 +325,7 @@ def _refusal(variable: Variable, kind: Kind, value: float) -> str:
         return "the variable never changes"
     lowest, highest = variable.lowest, variable.highest
     if kind in PERIODICS:
-        return "" if value >= MIN_PERIOD_S else f"at least {MIN_PERIOD_S:g} s"
+        return "" if MIN_PERIOD_S <= value <= MAX_PERIOD_S else "a period is from a second to a year"
     if kind is Kind.DELTA:
         if variable.kind not in _NUMBERS:
             return ""

@@ -160,6 +160,7 @@ def test_only_within_a_transaction(bench: Bench) -> None:
         ("Delta", -1, "EVSE", "Power", {}, "Rejected"),
         ("Delta", 101, "Station", "Level", {}, "Rejected"),
         ("Periodic", 0, "EVSE", "Power", {}, "Rejected"),
+        ("PeriodicClockAligned", 2.0**63, "EVSE", "Power", {}, "Rejected"),
         ("Periodic", 5, "Station", "Model", {}, "Rejected"),
         ("Delta", 1, "EVSE", "Power", {"severity": 10}, "Rejected"),
         ("Delta", 1, "EVSE", "Power", {"severity": -1}, "Rejected"),
