@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -222,7 +222,7 @@ class Site:
     def start_daemon(self) -> None:
         """Returns once the station is ready, whether or not the CSMS answers."""
         before = len(self.log_of("evsed"))
-        self._start("evsed", "station", ["firmware.app", self._path("evsed.toml")], self.options.daemon)
+        self._start("evsed", "station", ["firmware.app", self._path("evsed.toml")])
         self.wait_for(lambda: "is ready" in self.log_of("evsed")[before:], "evsed to be ready", 20)
 
     def start_all(self) -> None:
@@ -246,13 +246,9 @@ class Site:
             os.kill(process.pid, how)
         return process.wait(timeout_s)
 
-    def _start(
-        self, name: str, netns: str, arguments: list[str], instead: Sequence[str] = ()
-    ) -> "subprocess.Popen[bytes]":
-        """Start a module of ours, or another program with its arguments `instead`.
-
-        Its words go to `NAME.out`, but for the TPM, whose first line is read here.
-        """
+    def _start(self, name: str, netns: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
+        """Start a module of ours; its words go to `NAME.out`, but for the TPM, whose first line is read here."""
+        instead = self.options.daemon if name == "evsed" else ()
         out = (self.directory / f"{name}.out").open("ab")
         self._stack.callback(out.close)
         process = self.world.spawn(
