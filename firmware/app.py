@@ -73,7 +73,7 @@ from hal.pn532.reader import Pn532Reader
 from hal.ports import BoardSupport, Fault, SigningMeter
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.config import OcppConfig, Override
-from ocpp_client.ports import OcppError, ResetRequested, TransactionState
+from ocpp_client.ports import OcppError, ResetRequested, SecurityEvent, TransactionState
 from ocpp_client.station import OcppStation
 from secc.ports import PausedSession
 from secc.server import SeccServer
@@ -163,6 +163,9 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             working.append(csms.submit(update.slots.prove()))
         if lost := told_lost(secrets, journal):
             csms.call(partial(station.security_event, "StoredDataLost", lost))
+        if journal.set_aside is not None:
+            cleared = SecurityEvent.SECURITY_LOG_WAS_CLEARED
+            csms.call(partial(station.security_event, cleared, f"with {journal.set_aside.name}"))
         slots = None if update is None else SlotControl(update.slots, csms)
         on_csms = Csms(csms, station, journal)
         await _start_control(config, credentials, evses, history, on_csms, screen, slots, boards.signing, grid, stack)

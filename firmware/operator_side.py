@@ -14,7 +14,7 @@ from certs.tls.loop import LoopThread
 from firmware.facts import AuthorizationAnswered, Fact, MasterPassShown, TransactionOpened
 from firmware.planning import charging_needs, schedule_answer
 from firmware.problems import problem
-from hal.ports import BoardFault
+from hal.ports import BoardFault, Fault
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import (
     ChargingState,
@@ -23,6 +23,7 @@ from ocpp_client.ports import (
     Journal,
     JournalError,
     OcspRequestData,
+    SecurityEvent,
     StoppedReason,
     TransactionError,
     TriggerReason,
@@ -202,6 +203,9 @@ class OperatorSide:
 
     def problem(self, evse: EvseId, cause: BoardFault | ContractRefused | V2GEnded) -> None:
         entry = problem(cause)
+        if isinstance(cause, BoardFault) and cause.fault is Fault.ENCLOSURE_OPEN and cause.active:
+            tampered = SecurityEvent.TAMPER_DETECTION_ACTIVATED
+            self._do(partial(self._station.security_event, tampered, f"EVSE {evse}: {cause.detail}"))
         self._do(
             partial(
                 self._station.notify_event,

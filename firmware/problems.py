@@ -37,6 +37,7 @@ _COMPONENTS: dict[Fault, tuple[str, str]] = {
     Fault.RESIDUAL_CURRENT: ("RCD", "Tripped"),
     Fault.COMMUNICATION_FAULT: ("EVSE", "Problem"),
     Fault.POWER_METER_FAILURE: ("FiscalMetering", "Problem"),
+    Fault.ENCLOSURE_OPEN: ("AccessBarrier", "Problem"),
     Fault.CABLE_CHECK_FAULT: ("IsolationMonitor", "Problem"),
     Fault.RESISTANCE_FAULT: ("IsolationMonitor", "Problem"),
     Fault.CONNECTOR_VOLTAGE_HIGH: ("Connector", "Problem"),

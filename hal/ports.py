@@ -80,6 +80,7 @@ class Fault(StrEnum):
     RESIDUAL_CURRENT = "ResidualCurrent"
     COMMUNICATION_FAULT = "CommunicationFault"
     POWER_METER_FAILURE = "PowerMeterFailure"
+    ENCLOSURE_OPEN = "EnclosureOpen"
     CABLE_CHECK_FAULT = "CableCheckFault"
     RESISTANCE_FAULT = "ResistanceFault"
     CONNECTOR_VOLTAGE_HIGH = "ConnectorVoltageHigh"

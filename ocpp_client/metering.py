@@ -24,6 +24,8 @@ class Measurand(StrEnum):
     EXPORTED = "Energy.Active.Export.Register"
     EXPORT_POWER = "Power.Active.Export"
     VOLTAGE = "Voltage"
+    SOC = "SoC"
+    """Of a vehicle that tells it."""
 
 
 class ReadingContext(StrEnum):
@@ -68,6 +70,7 @@ UNIT = {
     Measurand.VOLTAGE: "V",
     Measurand.EXPORTED: "Wh",
     Measurand.EXPORT_POWER: "W",
+    Measurand.SOC: "Percent",
 }
 
 
@@ -139,6 +142,9 @@ def _sampled(reading: MeterReading, measurand: Measurand, phases: int) -> Iterat
         case Measurand.EXPORT_POWER:
             if reading.energy_export_wh is not None:
                 yield _value(measurand, round(max(-reading.power_import_w, 0.0), 1))
+        case Measurand.SOC:
+            if reading.soc_percent is not None:
+                yield _value(measurand, round(reading.soc_percent, 1)) | {"location": "EV"}
         case Measurand.CURRENT if reading.dc:
             yield _value(measurand, round(reading.current_a[0], 2))
         case Measurand.VOLTAGE if reading.dc:

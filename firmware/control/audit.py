@@ -54,16 +54,18 @@ class Audit:
         shown = json.dumps(params)
         self._append(peer, role, method, {"params": shown[:MAX_PARAMS], "outcome": outcome})
 
-    def refused(self, peer: Peer, role: Role, method: str, needed: Role) -> None:
+    def refused(self, peer: Peer, role: Role, method: str, needed: Role) -> bool:
+        """Whether it was written: not every refusal of one user is."""
         quiet, now = self._quiet.get(peer.uid), self._clock()
         if quiet is not None and now < quiet.until_s:
             quiet.unwritten += 1
-            return
+            return False
         if len(self._quiet) >= MAX_QUIET_USERS:
             del self._quiet[next(iter(self._quiet))]
         self._quiet[peer.uid] = _Quiet(now + QUIET_S)
         before = quiet.unwritten if quiet else 0
         self._append(peer, role, method, {"needed": str(needed), "outcome": "refused", "refused_before": before})
+        return True
 
     def _append(self, peer: Peer, role: Role, method: str, more: dict[str, object]) -> None:
         entry: dict[str, object] = {

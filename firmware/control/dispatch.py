@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from weakref import WeakSet
 
 from firmware.control import rpc
 from firmware.control.audit import Audit
@@ -11,6 +12,7 @@ from firmware.control.methods import FAILURES
 from firmware.control.params import checked
 from firmware.control.roles import Role
 from firmware.control.rpc import Code, Refused, Request, RpcError
+from ocpp_client.ports import SecurityEvent
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,11 @@ class Dispatcher:
         self._station = station
         self._methods = methods
         self._audit = audit
+        self._logged_in: WeakSet[Caller] = WeakSet()
+
+    def _tell(self, event: SecurityEvent, method: str, caller: Caller) -> None:
+        """The operator hears of a technician's first call on a connection, and of refusals as the audit log does."""
+        self._station.csms.security_event(event, f"uid {caller.peer.uid}, {caller.role}: {method}")
 
     async def answer(self, line: bytes | None, caller: Caller) -> bytes | None:
         """The line to send back; None after a notification."""
@@ -42,9 +49,13 @@ class Dispatcher:
         if method is None:
             raise RpcError(Code.METHOD_NOT_FOUND, f"there is no method {request.method[:60]!r}")
         if caller.role < method.role:
-            self._audit.refused(caller.peer, caller.role, request.method, method.role)
+            if self._audit.refused(caller.peer, caller.role, request.method, method.role):
+                self._tell(SecurityEvent.MAINTENANCE_LOGIN_FAILED, request.method, caller)
             message = f"{request.method} needs role {method.role}, you have {caller.role}"
             raise RpcError(Code.ROLE_MISSING, message, {"needed": str(method.role), "role": str(caller.role)})
+        if method.role > Role.OBSERVER and caller not in self._logged_in:
+            self._logged_in.add(caller)
+            self._tell(SecurityEvent.MAINTENANCE_LOGIN_ACCEPTED, request.method, caller)
         try:
             result = await self._carry_out(method, request, caller)
         except RpcError as error:

@@ -59,6 +59,10 @@ FAULTS: dict[Fault, tuple[str, str]] = {
         "the energy meter does not answer",
         "check the meter's supply, its bus and its unit number",
     ),
+    Fault.ENCLOSURE_OPEN: (
+        "the station's enclosure is open: the operator is told of tampering",
+        "close it; if nobody of yours opened it, look for what was changed",
+    ),
     Fault.CABLE_CHECK_FAULT: (
         "the cable check did not pass: a short circuit, no voltage, or a monitor that failed its self-test",
         "try another vehicle; if it fails too, measure the cable without one",

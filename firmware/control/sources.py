@@ -132,6 +132,9 @@ class Csms:
 
         return await asyncio.wrap_future(self._loop.submit(ask()))
 
+    def security_event(self, kind: str, tech_info: str) -> None:
+        self._loop.call(lambda: self._station.security_event(kind, tech_info))
+
     def cut_link(self, cut: bool) -> None:
         """Simulate that the network is gone, or back."""
         self._loop.call(lambda: self._station.cut_link(cut))

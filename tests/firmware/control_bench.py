@@ -101,6 +101,10 @@ class CsmsValues:
 
     model: DeviceModel = field(default_factory=lambda: DeviceModel(VARIABLES))
     sent: list[tuple[str, int | None]] = field(default_factory=list)
+    security_events: list[tuple[str, str]] = field(default_factory=list)
+
+    def security_event(self, kind: str, tech_info: str) -> None:
+        self.security_events.append((kind, tech_info))
 
     def trace(self, watcher: Callable[[str, str], None]) -> None:
         self.watcher = watcher

@@ -314,6 +314,20 @@ async def test_a_chain_near_its_end_is_renewed_unasked(bench: Bench) -> None:
     await bench.until(lambda: all(bench.key_id(purpose) != old[purpose] for purpose in old))
 
 
+@pytest.mark.parametrize(("before_days", "asked"), [(5, False), (100, True)])
+async def test_how_long_before_its_end_is_the_operators_choice(bench: Bench, before_days: int, asked: bool) -> None:
+    """Renewal at a fixed threshold: what users of other stations complain about."""
+    news = TpmNews(bench.station)
+    watch = CertificateWatch(
+        bench.certificates, bench.station, news, interval_s=60, renew_before=timedelta(days=before_days)
+    )
+    start = datetime.now(UTC)
+    bench.credentials.now = lambda: start + timedelta(days=300)
+    await watch.look()
+    await asyncio.sleep(0.2)
+    assert bool(bench.csms.received("SignCertificate")) is asked
+
+
 # --- M03, M04, M05: what is installed ---
 
 

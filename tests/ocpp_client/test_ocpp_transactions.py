@@ -257,10 +257,18 @@ def test_a_direct_current_has_no_phases() -> None:
     ]
 
 
+def test_a_vehicle_that_tells_its_state_of_charge() -> None:
+    value = meter_value(replace(meter(1.0), soc_percent=61.26), ReadingContext.OTHER, (Measurand.SOC,), 3)
+    assert value is not None
+    (sample,) = value["sampledValue"]
+    assert (sample["value"], sample["location"], sample["unitOfMeasure"]) == (61.3, "EV", {"unit": "Percent"})
+    assert meter_value(meter(1.0), ReadingContext.OTHER, (Measurand.SOC,), 3) is None
+
+
 def test_measurands_come_from_a_member_list() -> None:
     assert measurands("Voltage, Current.Import,") == (Measurand.VOLTAGE, Measurand.CURRENT)
-    with pytest.raises(ValueError, match="SoC"):
-        measurands("SoC")
+    with pytest.raises(ValueError, match="Frequency"):
+        measurands("Frequency")
 
 
 @pytest.mark.parametrize("point", list(TxPoint))

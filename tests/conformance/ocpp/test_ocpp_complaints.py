@@ -1,6 +1,7 @@
 """What users of other stations complain about, each as a question to this one."""
 
 import asyncio
+import json
 import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from hal.ports import Fault, Severity
+from ocpp_client.ports import AuthorizationStatus, IdToken
+from ocpp_client.security_log import SecurityLog, chain_breaks
 from sim.csms.server import Csms
 
 CARD = "04AABBCC"
@@ -250,3 +253,49 @@ async def test_a_csms_of_another_version_is_left_and_wedges_nothing(site: Any, o
         site.board.swipe()
         await site.settle()
         await site.power_off()
+
+
+async def test_whom_the_station_trusts_is_not_changed_unnoticed(site: Any) -> None:
+    """Certificates changed over a link without TLS: by security profile 1 too, each change is told and logged."""
+    site.station_options["certificates"] = Trusting()
+    await site.start()
+    await site.call("InstallCertificate", certificateType="CSMSRootCertificate", certificate="PEM")
+    event = await site.csms.until_security_event("ReconfigurationOfSecurityParameters")
+    assert event["techInfo"] == "CSMSRootCertificate installed"
+    await site.settle()
+    log = SecurityLog(site.journal)
+    await log.open()
+    lines = (await log.read(None, None)).decode().splitlines()
+    assert [json.loads(line)["type"] for line in lines] == [
+        "StartupOfTheDevice",
+        "ReconfigurationOfSecurityParameters",
+    ]
+    assert chain_breaks(lines) == []
+
+
+class Trusting:
+    """A certificate store that takes whatever comes."""
+
+    async def install(self, kind: str, certificate_pem: str) -> str:
+        return "Accepted"
+
+    async def candidate(self) -> None:
+        return None
+
+
+async def test_a_contract_without_ocsp_data_is_asked_about_by_its_certificate(running: Any) -> None:
+    """Contract certificates rejected because they name no OCSP responder."""
+    running.csms.answers.policy.require_ocsp = False
+    answer = await running.station.authorize(IdToken("DEEVSC0000001X", "eMAID"), "-----BEGIN CERTIFICATE-----", ())
+    assert answer.status is AuthorizationStatus.ACCEPTED
+    asked = running.csms.received("Authorize")[0]
+    assert "iso15118CertificateHashData" not in asked
+    assert asked["certificate"].startswith("-----BEGIN")
+
+
+async def test_a_name_that_is_not_resolved_is_tried_again(site: Any) -> None:
+    """A DNS server that is away for a while costs the link for as long, and no more."""
+    await site.start(wait=False, url="ws://no-such-host.invalid")
+    await site.until(lambda: site.station.counts.get("connect failed", 0) >= 2)
+    await site.power_off()
+    await site.start(url=site.csms.url)
