@@ -50,6 +50,7 @@ from firmware.journal import SqliteJournal
 from firmware.limits import Limits
 from firmware.log_file import LogFile
 from firmware.log_records import SessionIds, handler_for
+from firmware.message_file import MessageFile, message_file
 from firmware.operator_side import kept_pause
 from firmware.overrides import add_arguments, overridden
 from firmware.problems import MONITORED
@@ -61,7 +62,7 @@ from firmware.signing import SigningOperator, last_word
 from firmware.site import Site
 from firmware.supervisor import supervise
 from firmware.update.start import make_update
-from firmware.vehicle_side import ContractCertificates, SeccSide
+from firmware.vehicle_side import ContractCertificates, SeccSide, protocols_of
 from firmware.visits import Visits
 from hal.console_display import ConsoleDisplay
 from hal.drivers import DriverError
@@ -77,18 +78,8 @@ from ocpp_client.ports import OcppError, ResetRequested, SecurityEvent, Transact
 from ocpp_client.station import OcppStation
 from secc.ports import PausedSession
 from secc.server import SeccServer
-from secc.v2g.din.wire import DIN_70121
-from secc.v2g.iso2.wire import ISO_15118_2
-from secc.v2g.protocol import Protocol
-from secc.v2g.protocols import ISO_15118_20
 
 log = logging.getLogger("evsed")
-
-PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
-    "din-70121": (DIN_70121,),
-    "iso15118-2": (ISO_15118_2,),
-    "iso15118-20": ISO_15118_20,
-}
 
 SHUTDOWN_S = 15.0
 """How long running transactions may take to end before the daemon goes."""
@@ -143,12 +134,13 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         operator = SigningOperator(
             csms, station, journal, lambda evse: _from_thread(main, evses[evse].report), boards.signing, names
         )
+        messages = message_file(config, stack)
         for settings in config.evse:
             evse = Evse(settings, partial(_session, config, settings), operator, watchers, time.monotonic)
             evses[evse.number] = evse
             paused = await _on(csms, kept_pause(journal, evse.number))
             board = boards.make(settings, evse.report, evse.alive)
-            await _start_evse(evse, board, settings, credentials, paused, stack)
+            await _start_evse(evse, board, settings, credentials, paused, messages, stack)
         site.share()
         grid.tell = lambda *limit: csms.call(partial(station.limits.set, *limit))
         await _serve_grid(config, grid, stack)
@@ -251,11 +243,12 @@ async def _start_evse(
     settings: EvseSettings,
     credentials: Credentials,
     paused: PausedSession | None,
+    messages: MessageFile | None,
     stack: AsyncExitStack,
 ) -> None:
     """The vehicle side first, the board last: a vehicle that is there already finds all of it."""
     if settings.plc_interface:
-        evse.secc = await _start_secc(evse, settings, credentials, paused, stack)
+        evse.secc = await _start_secc(evse, settings, credentials, paused, messages, stack)
         plc = GreenPhyLink(
             settings.plc_interface,
             evse.number,
@@ -282,7 +275,12 @@ async def _start_evse(
 
 
 async def _start_secc(
-    evse: Evse, settings: EvseSettings, credentials: Credentials, paused: PausedSession | None, stack: AsyncExitStack
+    evse: Evse,
+    settings: EvseSettings,
+    credentials: Credentials,
+    paused: PausedSession | None,
+    messages: MessageFile | None,
+    stack: AsyncExitStack,
 ) -> SeccSide:
     main = asyncio.get_running_loop()
     loop = stack.enter_context(LoopThread(f"secc-{settings.id}"))
@@ -299,7 +297,8 @@ async def _start_secc(
         report=_from_thread(main, evse.report),
         wall_clock=lambda: credentials.now(),
         paused=paused,
-        protocols=[protocol for name in settings.protocols for protocol in PROTOCOLS[name]],
+        protocols=protocols_of(settings),
+        watch=None if messages is None else partial(messages.write, evse.number),
     )
     await _on(loop, server.start())
     stack.push_async_callback(lambda: _on(loop, server.stop()))

@@ -86,6 +86,8 @@ class Log:
     """What goes to standard output: JSON lines, text, or (auto) fields to the journal under systemd and else text."""
     events: Path | None = None
     """Where every event of every session goes as a JSON line; none by default."""
+    v2g: Path | None = None
+    """Where every V2G message goes as a JSON line, certificates and identities redacted; none by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,11 @@ class Evse:
     request_metering_receipt: bool = True
     protocols: tuple[Literal["din-70121", "iso15118-2", "iso15118-20"], ...] = ("iso15118-2",)
     """What is offered to a vehicle; its own priorities decide. iso15118-20 needs a secc-20 certificate chain."""
+    value_added_services: tuple[Literal["internet", "parking-status"], ...] = ()
+    """Offered to vehicles beside charging, free of charge."""
+    lab_iso15118_20_without_mutual_tls: bool = False
+    """For a laboratory only: ISO 15118-20 over TLS 1.2, without the vehicle's certificate, or over plain TCP. Every
+    status says so."""
 
 
 @dataclass(frozen=True, slots=True)

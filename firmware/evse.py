@@ -45,7 +45,7 @@ from ocpp_client.ports import (
     TriggerReason,
     UnlockRequested,
 )
-from secc.ports import PausedSession, StationView
+from secc.ports import InternetAccess, ParkingStatus, PausedSession, StationView, ValueAddedService
 from secc.schedules import LimitPeriod
 
 QUEUE_LENGTH = 1000
@@ -73,6 +73,9 @@ ALIVE_S = 1.5
 
 UNLOCK_S = 3.0
 """How long an unlocking motor may take."""
+
+
+_SERVICES: dict[str, ValueAddedService] = {"internet": InternetAccess(), "parking-status": ParkingStatus()}
 
 
 class Overrun(Exception):
@@ -356,6 +359,7 @@ class Evse:
             schedule_answer=state.schedule_answer,
             renegotiation_id=str(state.plans) if state.plans else "",
             schedule=tuple(self._ahead()),
+            services=tuple(_SERVICES[name] for name in settings.value_added_services),
         )
 
     def _ahead(self) -> Iterator[LimitPeriod]:

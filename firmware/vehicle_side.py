@@ -1,7 +1,9 @@
 """One EVSE's SECC on a loop of its own, and its certificate questions answered by `certs`."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,9 +13,32 @@ from cryptography import x509
 from certs import contract as contracts
 from certs.contract import ContractRefusal
 from certs.tls.loop import LoopThread
+from firmware import config
 from firmware.vehicle_tls import VehicleTls
 from secc.ports import Contract, ContractFault, OcspHashData
 from secc.server import SeccServer
+from secc.v2g.din.wire import DIN_70121
+from secc.v2g.iso2.wire import ISO_15118_2
+from secc.v2g.protocol import Protocol
+from secc.v2g.protocols import ISO_15118_20
+
+log = logging.getLogger(__name__)
+
+
+PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
+    "din-70121": (DIN_70121,),
+    "iso15118-2": (ISO_15118_2,),
+    "iso15118-20": ISO_15118_20,
+}
+
+
+def protocols_of(settings: config.Evse) -> list[Protocol]:
+    """What this EVSE offers; in a laboratory ISO 15118-20 over any connection there is."""
+    offered = [protocol for name in settings.protocols for protocol in PROTOCOLS[name]]
+    if not settings.lab_iso15118_20_without_mutual_tls:
+        return offered
+    log.warning("evse %d: LAB SWITCH: ISO 15118-20 without mutual TLS 1.3", settings.id)
+    return [replace(protocol, only_mutual_tls_13=False) for protocol in offered]
 
 
 class SeccSide:

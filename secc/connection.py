@@ -3,14 +3,27 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from secc.ports import EndReason, MessageAnswered, PausedSession, Report, TlsEstablished
 from secc.v2g.conversation import Channel, Conversation, Output
 from secc.v2g.protocol import Protocol
 from secc.v2g.session import Surroundings
-from secc.v2gtp import V2gtpReader
+from secc.v2gtp import Frame, PayloadType, V2gtpReader
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A frame on its way, for who watches."""
+
+    from_vehicle: bool
+    frame: Frame
+    protocol: Protocol | None
+    session_id: str
+
+
+Watch = Callable[[Passing], None]
 
 
 class Connection(asyncio.Protocol):
@@ -25,6 +38,7 @@ class Connection(asyncio.Protocol):
         offered: Sequence[Protocol],
         accepted_s: float,
         on_end: Callable[["Connection"], None],
+        watch: Watch | None = None,
     ) -> None:
         self._surroundings = surroundings
         self._report = report
@@ -32,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._offered = offered
         self._accepted_s = accepted_s
         self._on_end = on_end
+        self._watch = watch
         self._reader = V2gtpReader()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -61,6 +76,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
             now = self._loop.time()
+            self._show(frame, from_vehicle=True)
             self._perform(self._conversation.feed(frame, self._surroundings(), now), now)
         if self._reader.fault is not None:
             self.drop(EndReason.PROTOCOL_ERROR, self._reader.fault.value)
@@ -102,6 +118,7 @@ class Connection(asyncio.Protocol):
         assert transport is not None
         for frame in out.frames:
             transport.write(frame.to_bytes())
+            self._show(frame, from_vehicle=False)
         for fact in out.facts:
             if isinstance(fact, MessageAnswered):
                 fact = replace(fact, took_s=fact.took_s + self._loop.time() - now)
@@ -112,6 +129,14 @@ class Connection(asyncio.Protocol):
         if out.close:
             transport.close()
         self._arm()
+
+    def _show(self, frame: Frame, *, from_vehicle: bool) -> None:
+        """The response to the negotiation is still of the negotiation."""
+        if self._watch is None:
+            return
+        spoken = self._conversation
+        protocol = None if frame.payload_type is PayloadType.EXI and spoken.negotiating else spoken.protocol
+        self._watch(Passing(from_vehicle, frame, protocol, spoken.session.session_id))
 
     def _arm(self) -> None:
         if self._timer is not None:

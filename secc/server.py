@@ -15,7 +15,7 @@ from datetime import datetime
 from ipaddress import IPv6Address
 
 from hal.quantities import EvseId
-from secc.connection import Connection
+from secc.connection import Connection, Watch
 from secc.eui64 import mac_of
 from secc.listener import Listener
 from secc.ports import (
@@ -58,6 +58,7 @@ class SeccServer:
         paused: the session a vehicle may join again, from the last `PausedSession` fact.
         protocols: what is offered in SupportedAppProtocol, of `secc.v2g.protocols`; the vehicle's priorities decide.
         sockets: where the sockets come from.
+        watch: is shown every frame of every session, as it passes.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class SeccServer:
         paused: PausedSession | None = None,
         protocols: Sequence[Protocol] = DEFAULT,
         sockets: LinkSockets | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._evse = evse
         self._tls = tls
@@ -85,6 +87,7 @@ class SeccServer:
         self._paused = paused
         self._protocols = protocols
         self._sockets = sockets or LinkSockets(interface)
+        self._watch = watch
         self._policy = SdpPolicy()
         self._ports = {"tls": 0, "plain": 0}
         self._ev_mac = ""
@@ -216,6 +219,7 @@ class SeccServer:
             offered=self._protocols,
             accepted_s=loop.time(),
             on_end=self._ended,
+            watch=self._watch,
         )
         self._connection = connection
         task = loop.create_task(self._serve(connection, sock, context))

@@ -58,6 +58,7 @@ def certificate_words(certificates: list[Told]) -> str:
 
 def evse_rows(evse: Told) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
+        *(("LAB SWITCH", switch) for switch in evse["lab"]),
         *([("maintenance", maintenance_words(evse["maintenance"]))] if evse["maintenance"] else []),
         ("pilot", pilot_words(evse["board"])),
         ("power path", path_words(evse["board"])),

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from firmware.config import Evse as EvseSettings
 from firmware.control.why import Situation
 from firmware.evse import Evse
 from firmware.facts import AuthorizationAnswered, Fact
@@ -31,6 +32,7 @@ def evse_status(evse: Evse, history: History, now: float, *, tokens: bool) -> To
     return {
         "evse": evse.number,
         "evse_id": evse.settings.evse_id,
+        "lab": lab_switches(evse.settings),
         "connector_status": status.value if status else None,
         "alive": evse.alive(),
         "maintenance": maintenance_status(evse, now),
@@ -57,6 +59,11 @@ def maintenance_status(evse: Evse, now: float) -> Told | None:
         "pilot": standing.trial.pilot.value,
         "lock": standing.trial.lock,
     }
+
+
+def lab_switches(settings: EvseSettings) -> list[str]:
+    """What no charger in the field may have switched on."""
+    return ["ISO 15118-20 without mutual TLS 1.3"] if settings.lab_iso15118_20_without_mutual_tls else []
 
 
 def board_of(evse: Evse) -> EvseSnapshot | None:

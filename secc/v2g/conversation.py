@@ -75,11 +75,22 @@ class Conversation:
         self._waiting: deque[Frame] = deque()
         self._expires_s = now + SEQUENCE_TIMEOUT_S
         self._ended = False
+        self._begun = False
 
     @property
     def ended(self) -> bool:
         """The session is over; what remains is to close the connection at `deadline`, if the vehicle does not."""
         return self._ended
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """What is spoken; None until it is agreed on."""
+        return self._protocol
+
+    @property
+    def negotiating(self) -> bool:
+        """Whether no message of the protocol itself has come yet."""
+        return not self._begun
 
     @property
     def holding(self) -> bool:
@@ -134,6 +145,7 @@ class Conversation:
             if self._protocol is None:
                 self._negotiate(frame, around.view, now, out)
                 return
+            self._begun = True
             request = self._protocol.read(frame, now)
         except (ExiError, NotARequest) as error:
             self._end(EndReason.PROTOCOL_ERROR, str(error), now, out)

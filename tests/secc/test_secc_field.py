@@ -3,15 +3,19 @@
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import secc
+from secc.connection import Passing
 from secc.ports import Contract, ContractFault, EndReason, MessageAnswered, SessionSetUp, V2GEnded
 from secc.sdp import Security
+from secc.v2g.protocols import ALL
 from secc.v2g.session import CHALLENGE_BYTES, SESSION_ID_BYTES, State
+from secc.v2g.tracing import readable
 from sim.ev.link import Ending, drive
 from sim.ev.wishes import Service, Speaks, Wishes
 from tests.conformance.v2g.ways import ISO_20_AC, ISO_20_DC
@@ -169,3 +173,22 @@ def test_a_vehicle_that_always_takes_the_first_parameter_set_and_one_that_knows_
         assert modes[1] == 1
         assert 2 in modes.values()
         assert Talk20(dynamic=dynamic).scheduled().conversation.session.offer is not None
+
+
+def test_in_a_laboratory_iso_15118_20_goes_over_plain_tcp_and_is_watched(cable: Callable) -> None:
+    """Not so with a contract, whatever the switch: that is for whoever has TLS."""
+    seen: list[Passing] = []
+
+    async def session() -> None:
+        lab = [replace(protocol, only_mutual_tls_13=False) for protocol in ALL]
+        async with station(kind=DrivenStation, protocols=lab, watch=seen.append):
+            outcome = await drive(Wishes(Speaks.ISO_20, Service.AC), EVCC)
+            assert outcome.ending is Ending.FINISHED, outcome.detail
+
+    cable(session)
+    told = [next(iter(readable(passing.frame, passing.protocol)["message"])) for passing in seen]
+    assert told[:4] == ["supportedAppProtocolReq", "supportedAppProtocolRes", "SessionSetupReq", "SessionSetupRes"]
+    assert [passing.from_vehicle for passing in seen] == [True, False] * (len(seen) // 2)
+    setup = next(p for p, name in zip(seen, told, strict=True) if name == "AuthorizationSetupRes")
+    ways = readable(setup.frame, setup.protocol)["message"]["AuthorizationSetupRes"]["AuthorizationServices"]
+    assert ways == ["EIM"]

@@ -46,7 +46,8 @@ _PAYMENTS = {"PnC": PaymentOption.CONTRACT, "EIM": PaymentOption.EXTERNAL_PAYMEN
 def handle(request: Request, session: Session20, around: Surroundings, now: float) -> Answer:
     """OK and Finished on a yes, WARNING and Finished on a no, Ongoing until then."""
     payment = _PAYMENTS[text(request.elements, "SelectedAuthorizationService")]
-    if payment not in _possible(around.view) or (payment is PaymentOption.CONTRACT) != (PROOF in request.elements):
+    proves = PROOF in request.elements
+    if payment not in _possible(session, around.view) or (payment is PaymentOption.CONTRACT) != proves:
         return _warn(session, ResponseCode.WARN_AUTH_SELECTION_INVALID, "not offered")
     if payment is PaymentOption.CONTRACT and not _proven(request, session):
         return _present(request, session, around, now)
@@ -59,10 +60,10 @@ def handle(request: Request, session: Session20, around: Surroundings, now: floa
     return _decide(request, session, around, now, facts)
 
 
-def _possible(view: StationView) -> list[PaymentOption]:
+def _possible(session: Session20, view: StationView) -> list[PaymentOption]:
     """What is offered, unless it was offered only because something had to be."""
     external = PaymentOption.EXTERNAL_PAYMENT
-    return [way for way in offered_payments(view) if way is not external or view.accepts_external_payment]
+    return [way for way in offered_payments(session, view) if way is not external or view.accepts_external_payment]
 
 
 def _proven(request: Request, session: Session20) -> bool:

@@ -25,7 +25,7 @@ ENCRYPTED_KEY_BYTES = 94
 
 def handle(request: Request, session: Session20, around: Surroundings, now: float) -> Answer:
     """Ask the operator once, wait for the answer, pass it on. Afterwards the vehicle goes on to Authorization."""
-    if not installs_certificates(around.view):
+    if not installs_certificates(session, around.view):
         raise Refused(ResponseCode.FAILED_SEQUENCE_ERROR, detail="certificate installation not offered")
     deadline = request.arrived_s + CERTIFICATE_PERFORMANCE_TIME_S
     if not session.certificate_request_id:

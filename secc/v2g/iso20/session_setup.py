@@ -35,7 +35,7 @@ def set_up(request: Request, session: Session20, around: Surroundings, _now: flo
 def set_up_authorization(_request: Request, session: Session20, around: Surroundings, _now: float) -> Answer:
     """How one may pay here. The challenge is for whoever pays by contract."""
     challenge = around.entropy[SESSION_ID_BYTES:]
-    payments = offered_payments(around.view)
+    payments = offered_payments(session, around.view)
     if PaymentOption.CONTRACT in payments:
         mode: dict[str, object] = {"PnC_ASResAuthorizationMode": {"GenChallenge": challenge}}
     else:
@@ -43,18 +43,18 @@ def set_up_authorization(_request: Request, session: Session20, around: Surround
     response = {
         "ResponseCode": ResponseCode.OK,
         "AuthorizationServices": [_SERVICE_NAMES[payment] for payment in payments],
-        "CertificateInstallationService": installs_certificates(around.view),
+        "CertificateInstallationService": installs_certificates(session, around.view),
         **mode,
     }
     return Answer(response, replace(session, state=State.AUTHORIZATION, challenge=challenge))
 
 
-def offered_payments(view: StationView) -> list[PaymentOption]:
-    """TLS is there by the protocol itself. A vehicle that may pay in no way hears it when it tries."""
-    contract = [PaymentOption.CONTRACT] if view.accepts_contract else []
+def offered_payments(session: Session20, view: StationView) -> list[PaymentOption]:
+    """Contracts over TLS only, which may be missing in a laboratory. Who may pay in no way hears it in the attempt."""
+    contract = [PaymentOption.CONTRACT] if session.tls and view.accepts_contract else []
     external = [PaymentOption.EXTERNAL_PAYMENT] if view.accepts_external_payment or not contract else []
     return contract + external
 
 
-def installs_certificates(view: StationView) -> bool:
-    return view.accepts_contract and view.offers_certificates
+def installs_certificates(session: Session20, view: StationView) -> bool:
+    return session.tls and view.accepts_contract and view.offers_certificates
