@@ -12,6 +12,7 @@ TLS keys are in a TPM that takes its time.
 import argparse
 import asyncio
 import logging
+import math
 import signal
 import sys
 import time
@@ -65,6 +66,7 @@ from firmware.update.start import make_update
 from firmware.vehicle_side import ContractCertificates, SeccSide, protocols_of
 from firmware.visits import Visits
 from hal.console_display import ConsoleDisplay
+from hal.dc.board import DcBoard
 from hal.drivers import DriverError
 from hal.leds import Leds
 from hal.modbus.tcp_server import TcpServer
@@ -263,13 +265,15 @@ async def _start_evse(
         evse.plc = plc
     stack.push_async_callback(board.close)
     evse.board = board
+    if isinstance(board, DcBoard):
+        evse.dc = board
     if (lights := settings.lights) is not None:
         evse.lights = Leds(lights.directory, red=lights.red, green=lights.green, blue=lights.blue)
     if settings.reader is not None:
         reader = Pn532Reader(settings.reader.device, evse.number, evse.report)
         await reader.open()
         stack.push_async_callback(reader.close)
-    for work in (supervise(evse, time.monotonic), open_board(evse, board, settings.max_current_a)):
+    for work in (supervise(evse, time.monotonic), open_board(evse, board, _most_a(settings))):
         task = asyncio.create_task(work)
         stack.push_async_callback(_cancel, task)
 
@@ -394,11 +398,17 @@ def _screen(config: Config, stack: AsyncExitStack) -> Screen:
     return Screen(display)
 
 
+def _most_a(settings: EvseSettings) -> float:
+    """Per phase. What feeds a DC output is bounded by the output's power, which its board tells as a current."""
+    return settings.max_current_a if settings.dc is None else math.inf
+
+
 def _session(config: Config, settings: EvseSettings) -> Session:
     return Session(
         Limits(board_a=None),
         has_plc=bool(settings.plc_interface),
         nominal_under_hlc=settings.hlc_pilot == "nominal",
+        dc=settings.dc is not None,
         slac_retries=settings.slac_retries,
         ev_connection_timeout_s=config.csms.ev_connection_timeout_s,
         signed_metering=signs(settings),

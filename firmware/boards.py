@@ -1,10 +1,13 @@
-"""The board and the meter of each EVSE, by the configuration's names. Meters of one line share its bus."""
+"""The board, the meter and the DC devices of each EVSE, by the configuration's names. One line is one bus."""
 
 from collections.abc import Callable
 
 from firmware.config import Evse as EvseSettings
+from firmware.config import IsolationMonitor
 from firmware.config import Meter as MeterSettings
+from firmware.dc_devices import CanBuses, DcDevices, rating
 from hal import drivers
+from hal.dc.board import DcBoard
 from hal.dcbm import DcbmMeter
 from hal.meter import ModbusMeter
 from hal.metered_board import MeteredBoard
@@ -29,6 +32,7 @@ class Boards:
     def __init__(self) -> None:
         self._buses: dict[tuple[str, int], ModbusBus] = {}
         self.signing: dict[EvseId, SigningMeter] = {}
+        self._can = CanBuses()
 
     def make(self, settings: EvseSettings, report: Report, alive: Callable[[], bool]) -> BoardSupport:
         """Nothing is opened yet. Raises hal.drivers.DriverError."""
@@ -40,18 +44,32 @@ class Boards:
 
         if settings.meter is None:
             return board(report)
-        if signs(settings):
-            signing = self.signing[number] = DcbmMeter(settings.meter.host, settings.meter.port or 80, number, report)
-            return MeteredBoard(board, signing, report)
-        if settings.meter.model not in METERS:
-            known = ", ".join((*METERS, SIGNING))
-            raise drivers.DriverError(f"no such meter: {settings.meter.model}; known are {known}")
-        meter = ModbusMeter(
-            self._bus(settings.meter), settings.meter.unit, METERS[settings.meter.model], number, report
+        if settings.dc is None:
+            return self._metered(board, settings, settings.meter, number, report)
+        meter = settings.meter
+        devices = DcDevices(settings.dc, self._can, self._bus)
+        return DcBoard(
+            lambda report: self._metered(board, settings, meter, number, report), devices, rating(settings.dc), report
         )
-        return MeteredBoard(board, meter, report)
 
-    def _bus(self, meter: MeterSettings) -> ModbusBus:
+    def _metered(
+        self,
+        board: Callable[[Report], BoardSupport],
+        settings: EvseSettings,
+        meter: MeterSettings,
+        number: EvseId,
+        report: Report,
+    ) -> MeteredBoard:
+        if signs(settings):
+            signing = self.signing[number] = DcbmMeter(meter.host, meter.port or 80, number, report)
+            return MeteredBoard(board, signing, report)
+        if meter.model not in METERS:
+            raise drivers.DriverError(f"no such meter: {meter.model}; known are {', '.join((*METERS, SIGNING))}")
+        return MeteredBoard(
+            board, ModbusMeter(self._bus(meter), meter.unit, METERS[meter.model], number, report), report
+        )
+
+    def _bus(self, meter: MeterSettings | IsolationMonitor) -> ModbusBus:
         place = (meter.host, meter.port or 502) if meter.host else (meter.device, 0)
         if place not in self._buses:
             line = (

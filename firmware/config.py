@@ -191,6 +191,44 @@ class Lights:
 
 
 @dataclass(frozen=True, slots=True)
+class DcSupply:
+    """Charging modules in parallel, by their addresses, on a CAN bus that is up with its bit rate."""
+
+    model: Literal["infy"] = "infy"
+    can: str = "can0"
+    """An interface, or `unix:DIRECTORY` for a bus of Unix sockets."""
+    modules: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationMonitor:
+    """On Modbus, as a meter is; may share the meter's line."""
+
+    model: Literal["bender-isocha425", "dold-rn5893"]
+    unit: int = 3
+    host: str = ""
+    port: int = 502
+    device: str = ""
+    baudrate: int = 19200
+    parity: Literal["N", "E", "O"] = "E"
+    stopbits: Literal[1, 2] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Dc:
+    """A DC output beside the board, and what cable, connector and wiring bear of it."""
+
+    supply: DcSupply
+    isolation_monitor: IsolationMonitor
+    max_voltage_v: float
+    max_current_a: float
+    max_power_w: float
+    min_voltage_v: float = 150.0
+    min_current_a: float = 0.0
+    peak_ripple_a: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     id: int
     evse_id: str
@@ -202,6 +240,8 @@ class Evse:
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     """The driver's own."""
     meter: Meter | None = None
+    dc: Dc | None = None
+    """What makes it a DC EVSE; it needs a DC meter."""
     reader: Reader | None = None
     lights: Lights | None = None
     plc_interface: str = ""
@@ -297,6 +337,20 @@ def check(config: Config, path: Path) -> None:
             raise ConfigError(f"{path}: evse {evse.id}: max_current_a must be 6 to 80 (IEC 61851-1 table A.8)")
         if not -40 <= evse.attenuation_offset_db <= 40:
             raise ConfigError(f"{path}: evse {evse.id}: attenuation_offset_db must be -40 to 40")
+        if evse.dc is not None:
+            _check_dc(evse, evse.dc, path)
+
+
+def _check_dc(evse: Evse, dc: Dc, path: Path) -> None:
+    where = f"{path}: evse {evse.id}"
+    if evse.meter is None:
+        raise ConfigError(f"{where}: a DC EVSE needs a meter: the board's own is on the AC side")
+    if not evse.plc_interface:
+        raise ConfigError(f"{where}: a DC EVSE needs a plc_interface: without talk there is no DC charging")
+    if not 60 < dc.min_voltage_v < dc.max_voltage_v <= 1500:
+        raise ConfigError(f"{where}: dc.min_voltage_v and max_voltage_v must be between 60 and 1500, and in this order")
+    if not (0 <= dc.min_current_a < dc.max_current_a and dc.max_power_w > 0):
+        raise ConfigError(f"{where}: dc.min_current_a, max_current_a and max_power_w must be positive, and in order")
 
 
 def _check_page(page: Page, path: Path) -> None:

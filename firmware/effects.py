@@ -43,6 +43,29 @@ class PermitPower:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckCable:
+    """DC: short circuit and insulation, for a vehicle of this maximum voltage."""
+
+    check_id: str
+    vehicle_max_v: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetDcTarget:
+    """DC: what the vehicle asks for."""
+
+    voltage_v: float
+    current_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverPower:
+    """DC: between PowerDelivery Start and Stop."""
+
+    deliver: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LockConnector:
     lock: bool
 
@@ -171,6 +194,9 @@ Effect = (
     | SignalError
     | LimitCurrent
     | PermitPower
+    | CheckCable
+    | SetDcTarget
+    | DeliverPower
     | LockConnector
     | ConnectVehicle
     | RestartSlac

@@ -12,18 +12,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from firmware import config, effects
+from firmware.dc_view import dc_view
 from firmware.effects import Effect
 from firmware.facts import Fact, LimitSource, LocalLimit
 from firmware.indication import indication
 from firmware.ports import Operator, SeccControl
 from firmware.session import Session
 from firmware.state import State
+from hal.dc.ports import DcSupport
 from hal.faults import severity_of
 from hal.ports import (
     BoardFault,
     BoardSupport,
     BoardUnavailable,
-    Contactor,
     CpState,
     EvseCapabilities,
     Fault,
@@ -125,6 +126,8 @@ class Evse:
         self.board: BoardSupport | None = None
         self.capabilities: EvseCapabilities | None = None
         """Once the board has answered."""
+        self.dc: DcSupport | None = None
+        """Of a DC EVSE: the same object as its board."""
         self.plc: PlcLink | None = None
         self.lights: UserIndication | None = None
         self.secc: SeccControl | None = None
@@ -224,7 +227,7 @@ class Evse:
         if isinstance(fact, UnlockRequested):
             self._unlocking = asyncio.create_task(self._unlock())
         if isinstance(fact, MeterSampled):
-            self._operator.meter_sampled(self.number, fact.reading)
+            self._operator.meter_sampled(self.number, self._with_soc(fact.reading))
         self._observe(fact, now)
         return done
 
@@ -236,10 +239,10 @@ class Evse:
 
     def perform(self, todo: Sequence[Effect]) -> None:
         """Carry out effects in order, then let the SECC see how the station stands now."""
-        self.view = self._view()
+        before, self.view = self.view, self._view()
         for effect in todo:
             self._perform(effect)
-        if todo and self.secc:
+        if self.secc and (todo or _awaited(before) != _awaited(self.view)):
             self.secc.view_changed()
         if self.lights:
             self.lights.show(indication(self._session.state))
@@ -260,6 +263,12 @@ class Evse:
                 board.signal_error()
             case effects.LimitCurrent(limit_a):
                 board.limit_current(limit_a)
+            case effects.CheckCable(check_id, vehicle_max_v) if self.dc:
+                self.dc.check_cable(check_id, vehicle_max_v)
+            case effects.SetDcTarget(voltage_v, current_a) if self.dc:
+                self.dc.target(voltage_v, current_a)
+            case effects.DeliverPower(deliver) if self.dc:
+                self.dc.deliver(deliver)
             case effects.LockConnector(lock):
                 board.lock_connector(lock)
             case effects.ConnectVehicle(connected) if plc:
@@ -327,7 +336,7 @@ class Evse:
 
     def _meter(self) -> MeterReading | None:
         try:
-            return self.board.meter() if self.board else None
+            return self._with_soc(self.board.meter()) if self.board else None
         except BoardUnavailable as error:
             self._log.warning("a record goes without a meter value: %s", error)
             return None
@@ -347,7 +356,7 @@ class Evse:
             offers_certificates=contracts and state.contract_rules.installed,
             certificate_answer=state.certificate_answer,
             authorization_of=self._session.contract,
-            contactor_closed=state.contactor is Contactor.CLOSED,
+            contactor_closed=state.transferring,
             rcd_tripped=Fault.RESIDUAL_CURRENT in state.faults,
             stop=self._session.stop,
             meter_id=f"EVSE{settings.id}",
@@ -360,6 +369,7 @@ class Evse:
             renegotiation_id=str(state.plans) if state.plans else "",
             schedule=tuple(self._ahead()),
             services=tuple(_SERVICES[name] for name in settings.value_added_services),
+            dc=None if self.dc is None or settings.dc is None else dc_view(self.dc.levels(), settings.dc),
         )
 
     def _ahead(self) -> Iterator[LimitPeriod]:
@@ -371,9 +381,17 @@ class Evse:
         for period in state.schedule:
             yield LimitPeriod(period.from_s, replace(limits, profile_a=period.limit_a).offer_a)
 
+    def _with_soc(self, reading: MeterReading) -> MeterReading:
+        return replace(reading, soc_percent=self._session.state.soc_percent) if reading.dc else reading
+
     def _fresh_meter(self) -> MeterReading | None:
         """For the vehicle; that there is none is said once, by the board's own fault."""
         try:
             return self.board.meter() if self.board else None
         except BoardUnavailable:
             return None
+
+
+def _awaited(view: StationView) -> tuple[object, ...]:
+    """What a request may wait for that comes about without an effect."""
+    return view.contactor_closed, view.dc and (view.dc.cable_check_id, view.dc.cable_check)

@@ -12,6 +12,8 @@ no path through a session can forget to withdraw the permission to power. The ru
   emergency withdraws the permission at once. A session that is to end otherwise keeps it until the vehicle has stopped
   drawing (`cut` is set then, or when its time is up): contactors are not to open under load without need.
 - The connector is locked from authorisation until the contactor is open.
+- A DC output has the permission as long as it is talked to: when it closes its contactor, cable check and pre-charge
+  before PowerDelivery, is its own order (`hal.dc.power_path`). `deliver` is what PowerDelivery says.
 - In maintenance pilot, lock and permission are the technician's trial, and nobody is served. The contactor is tried
   only on what was plugged in since, only under PWM, and with no fault; the board still wants state C.
 """
@@ -32,13 +34,14 @@ class Levels:
     pilot: effects.OfferNothing | effects.OfferHlc | effects.OfferCurrent | effects.SignalError
     limit_a: float
     permit: bool
+    deliver: bool
     lock: bool
     connected: bool
     secc: bytes | None
     status: ConnectorStatus | None
 
 
-AT_REST = Levels(effects.OfferNothing(), 0.0, False, False, False, None, None)
+AT_REST = Levels(effects.OfferNothing(), 0.0, False, False, False, False, None, None)
 
 
 def levels(state: State) -> Levels:
@@ -48,6 +51,7 @@ def levels(state: State) -> Levels:
         pilot=_pilot(state),
         limit_a=max(state.offer_a, state.discharge_a),
         permit=_permit(state),
+        deliver=state.dc and state.power_wanted,
         lock=state.plugged and (state.authorized or state.contactor is not Contactor.OPEN),
         connected=state.plugged,
         secc=state.ev_mac if state.hlc is Hlc.LINKED else None,
@@ -68,6 +72,7 @@ def _maintained(state: State, maintenance: Maintenance) -> Levels:
         pilot=pilot,
         limit_a=state.limits.offer_a,
         permit=powers and state.plugged and not maintenance.vehicle_here and not state.stopped,
+        deliver=False,
         lock=closed if trial.lock is None else trial.lock,
         connected=False,
         secc=None,
@@ -79,6 +84,8 @@ def changes(old: Levels, new: Levels) -> Iterator[Effect]:
     """The effects that lead from `old` to `new`. What takes power away comes first, what gives it last."""
     if old.permit and not new.permit:
         yield effects.PermitPower(False)
+    if old.deliver != new.deliver and not new.deliver:
+        yield effects.DeliverPower(False)
     if old.limit_a != new.limit_a:
         yield effects.LimitCurrent(new.limit_a)
     if old.pilot != new.pilot:
@@ -93,6 +100,8 @@ def changes(old: Levels, new: Levels) -> Iterator[Effect]:
         yield effects.LockConnector(new.lock)
     if new.permit and not old.permit:
         yield effects.PermitPower(True)
+    if new.deliver and not old.deliver:
+        yield effects.DeliverPower(True)
     if new.status is not None and old.status != new.status:
         yield effects.ReportStatus(new.status)
 
@@ -116,7 +125,7 @@ def _pilot(
         if state.nominal_under_hlc and state.power_wanted and not state.bidirectional:
             return effects.OfferCurrent(state.limits.offer_a)
         return effects.OfferHlc()
-    if state.authorized and state.ending is None and not state.suspended:
+    if state.authorized and state.ending is None and not state.suspended and not state.dc:
         return effects.OfferCurrent(state.limits.offer_a)
     return effects.OfferNothing()
 
@@ -128,6 +137,8 @@ def _permit(state: State) -> bool:
         return False
     if state.signed_metering and state.transaction_open and not state.transaction_id:
         return False  # Nothing flows before the meter has begun: what it does not sign cannot be billed.
+    if state.dc:
+        return state.hlc is Hlc.LINKED
     return state.power_wanted if state.hlc is Hlc.LINKED else state.hlc is Hlc.NONE
 
 

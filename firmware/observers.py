@@ -13,15 +13,19 @@ from enum import Enum
 from pathlib import Path
 
 from firmware.evse import Observation
+from hal.dc.ports import DcMeasured
 from hal.ports import MeterSampled
-from secc.ports import LimitSent, MessageAnswered
+from secc.ports import DcTarget, LimitSent, MessageAnswered
 
 log = logging.getLogger("evse")
 
 
+_FREQUENT = (DcMeasured, DcTarget, LimitSent, MessageAnswered, MeterSampled)
+
+
 def log_line(seen: Observation) -> None:
     """One line an event; the frequent ones at DEBUG."""
-    level = logging.DEBUG if isinstance(seen.fact, MeterSampled | LimitSent | MessageAnswered) else logging.INFO
+    level = logging.DEBUG if isinstance(seen.fact, _FREQUENT) else logging.INFO
     if log.isEnabledFor(level):
         log.log(level, "%s", _line(seen))
 

@@ -69,7 +69,7 @@ class Record:
             points.add(TxPoint.AUTHORIZED)
         if state.plugged and state.authorized:
             points.add(TxPoint.POWER_PATH_CLOSED)
-        if state.contactor is Contactor.CLOSED:
+        if state.transferring:
             points.add(TxPoint.ENERGY_TRANSFER)
         return frozenset(points)
 
@@ -92,7 +92,7 @@ class Record:
         state = self.state
         if not state.plugged:
             return ChargingState.IDLE
-        if state.contactor is Contactor.CLOSED:
+        if state.transferring:
             return ChargingState.CHARGING
         withheld = state.suspended or state.stopped or not state.limits.offer_a
         if withheld and (state.authorized or state.has_charged):

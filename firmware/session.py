@@ -32,6 +32,7 @@ from firmware.record import Record
 from firmware.state import Hlc, PilotStep, State, Step
 from firmware.workshop import Workshop
 from hal import ports as hal
+from hal.dc.ports import DcStaged
 from ocpp_client import ports as ocpp
 from ocpp_client.ports import StoppedReason, TriggerReason, TxPoint
 from secc import ports as secc
@@ -56,13 +57,15 @@ class Session:
         *,
         has_plc: bool,
         nominal_under_hlc: bool = True,
+        dc: bool = False,
         slac_retries: int = 0,
         ev_connection_timeout_s: float = 60.0,
         start_points: Iterable[TxPoint] = (TxPoint.POWER_PATH_CLOSED,),
         signed_metering: bool = False,
         feeding: Feeding = NO_FEEDING,
     ) -> None:
-        self.state = State(limits, has_plc, nominal_under_hlc, signed_metering, feeding=feeding)
+        # On a DC output the pilot stays at 5 %: it has no current to tell.
+        self.state = State(limits, has_plc, nominal_under_hlc and not dc, signed_metering, dc, feeding=feeding)
         self._guard = GridGuard(feeding)
         self._levels = AT_REST
         self.record = Record(self.state)
@@ -173,6 +176,7 @@ class Session:
         state.pilot_step = None
         state.ev_mac = None
         state.power_wanted = False
+        state.soc_percent = None
         state.payment = None
 
     def _vehicle_ready(self, _: hal.VehicleReady) -> Iterable[Effect]:
@@ -191,10 +195,19 @@ class Session:
     def _contactor_changed(self, fact: hal.ContactorChanged) -> None:
         state = self.state
         state.contactor = fact.contactor
-        if fact.contactor is hal.Contactor.CLOSED:
+        if state.transferring:
             state.has_charged = True
-        elif state.has_charged and TxPoint.ENERGY_TRANSFER in state.rules.stop_points:
+        elif (
+            fact.contactor is not hal.Contactor.CLOSED
+            and state.has_charged
+            and TxPoint.ENERGY_TRANSFER in state.rules.stop_points
+        ):
             self.record.end_with(TriggerReason.CHARGING_STATE_CHANGED, StoppedReason.STOPPED_BY_EV)
+
+    def _dc_staged(self, fact: DcStaged) -> None:
+        """Under a closed contactor the cable is tested before, and emptied after, energy flows."""
+        self.state.dc_charging = fact.charging
+        self.state.has_charged = self.state.has_charged or fact.charging
 
     def _board_fault(self, fact: hal.BoardFault) -> Iterable[Effect]:
         state = self.state
@@ -257,11 +270,11 @@ class Session:
         self.state.slac_begun = True
 
     def _slac_failed(self, _: hal.SlacFailed) -> None:
-        """Try again over state F (C_sequ_retry); then the pilot alone carries the session."""
+        """Try again over state F (C_sequ_retry); then the pilot alone carries the session, but for DC."""
         state = self.state
         if state.hlc is not Hlc.SOUGHT or state.pilot_step is not None:
             return
-        if state.slac_tries < self._slac_retries:
+        if state.slac_tries < self._slac_retries or state.dc:
             state.slac_tries += 1
             self._step(Step.ERROR, T_STEP_EF_S, retry=True)
         elif state.slac_begun:
@@ -324,6 +337,8 @@ class Session:
         if fact.max_discharge_power_w is not None:
             state.ev_feeds_a = fact.max_discharge_power_w / (state.feeding.phases * state.feeding.voltage_v)
         self._guard.vehicle_says(fact.soc_percent)
+        if fact.soc_percent is not None:
+            state.soc_percent = fact.soc_percent
         if fact.request_id:
             anew, self.state.plan_anew = self.state.plan_anew, False
             yield effects.Plan(fact, anew)
@@ -346,6 +361,14 @@ class Session:
 
     def _power_wanted(self, fact: secc.PowerWanted) -> None:
         self.state.power_wanted = fact.wanted and self.state.maintenance is None
+
+    def _cable_check_wanted(self, fact: secc.CableCheckWanted) -> Iterable[Effect]:
+        if self.state.maintenance is None:
+            yield effects.CheckCable(fact.check_id, fact.voltage_v)
+
+    def _dc_target(self, fact: secc.DcTarget) -> Iterable[Effect]:
+        if self.state.maintenance is None:
+            yield effects.SetDcTarget(fact.voltage_v, fact.current_a)
 
     def _v2g_ended(self, fact: secc.V2GEnded) -> Iterable[Effect]:
         """Power never outlives the conversation. A vehicle that failed before it was served may try again."""
@@ -438,7 +461,13 @@ class Session:
         state.group_id = group_id
         state.parted = None
         state.spent = False
-        if state.plugged and state.hlc is Hlc.SOUGHT and not state.slac_begun and state.pilot_step is None:
+        if (
+            state.plugged
+            and state.hlc is Hlc.SOUGHT
+            and not state.slac_begun
+            and not state.dc
+            and state.pilot_step is None
+        ):
             self._step(Step.ERROR, T_STEP_EF_S, retry=False)  # Paid for, and nobody spoke: no more talk.
         if not state.plugged:
             state.token_deadline_s = self.record.now + state.rules.ev_connection_timeout_s
@@ -527,6 +556,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     hal.VehiclePaused: Session._vehicle_paused,
     hal.BcbToggled: Session._bcb_toggled,
     hal.ContactorChanged: Session._contactor_changed,
+    DcStaged: Session._dc_staged,
     hal.BoardFault: Session._board_fault,
     hal.TokenPresented: Session._token_presented,
     hal.MeterSampled: Session._meter_sampled,
@@ -546,6 +576,8 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ScheduleAnswer: Session._schedule_answered,
     ScheduleSelected: Session._schedule_selected,
     secc.PowerWanted: Session._power_wanted,
+    secc.CableCheckWanted: Session._cable_check_wanted,
+    secc.DcTarget: Session._dc_target,
     secc.V2GEnded: Session._v2g_ended,
     ocpp.RemoteStart: Session._remote_start,
     ocpp.RemoteStop: Session._remote_stop,

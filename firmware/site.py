@@ -71,14 +71,19 @@ class Site:
                 return
             case LocalLimit(LimitSource.SITE, float(limit_a)):
                 sharing.taken(evse, limit_a, seen.at_s)
+                if self._evses[evse].settings.dc is not None:
+                    sharing.shown(evse, limit_a, seen.at_s)  # The output keeps to it by itself, and at once.
                 if self._evses[evse].state.contactor is Contactor.OPEN:
                     sharing.drawn(evse, 0.0, seen.at_s)
             case PilotOffered(mode, duty):
                 if mode is not CpMode.X2 or duty != HLC_DUTY_PERCENT:
                     offered_a = current_for_duty(duty) if mode is CpMode.X2 else 0.0
                     sharing.shown(evse, offered_a, seen.at_s)
-            case LimitSent(limit_a=limit_a):
+            case LimitSent(limit_a=limit_a) if self._evses[evse].settings.dc is None:
                 sharing.shown(evse, limit_a, seen.at_s)
+            case MeterSampled(reading) if reading.dc:
+                volts = 3 * self._evses[evse].settings.nominal_voltage_v
+                sharing.drawn(evse, reading.power_import_w / volts, reading.taken_at_s)
             case MeterSampled(reading):
                 sharing.drawn(evse, max(reading.current_a), reading.taken_at_s)
             case ContactorChanged(Contactor.OPEN):

@@ -74,6 +74,8 @@ class State:
     nominal_under_hlc: bool
     signed_metering: bool = False
     """Whether the EVSE's meter signs: a transaction has its id only once the meter has begun."""
+    dc: bool = False
+    """A DC output: the contactor is closed for the cable check already, and without talk there is no charging."""
 
     schedule: tuple[SchedulePeriod, ...] = ()
     """How the operator's limit will change."""
@@ -121,6 +123,10 @@ class State:
     """How often it did."""
     power_wanted: bool = False
     """Between PowerDelivery Start and Stop."""
+    dc_charging: bool = False
+    """The DC output gives what the vehicle asks for."""
+    soc_percent: float | None = None
+    """The vehicle's state of charge, where it has told."""
 
     token: IdToken | None = None
     """The token asked about last."""
@@ -173,6 +179,11 @@ class State:
         if not (self.bidirectional and self.may_feed) or wanted_a <= 0 or self.suspended or self.ending:
             return 0.0
         return min(wanted_a, self.feeding.limit_a, self.ev_feeds_a)
+
+    @property
+    def transferring(self) -> bool:
+        """Whether energy may flow to the vehicle."""
+        return self.contactor is Contactor.CLOSED and (self.dc_charging or not self.dc)
 
     @property
     def authorized(self) -> bool:

@@ -17,14 +17,14 @@ from pathlib import Path
 from sim.namespaces import missing_right
 from sim.report import live_line, summary
 from sim.site import CARD, Options, Site, SiteError
-from sim.vehicle.driver import INSTALLING, ISO_20, Kind
+from sim.vehicle.driver import DC, INSTALLING, ISO_20, Kind
 
 SESSION_S = 55.0
 """No session of the demo takes so long."""
 
-CHARGE_S = {Kind.IEC: 18}
+CHARGE_S = {Kind.IEC: 18, **dict.fromkeys(DC, 14)}
 USUAL_CHARGE_S = 20
-WITH_CARD = {Kind.ISO2_AC_EIM, Kind.ISO20_AC_EIM, Kind.IEC}
+WITH_CARD = {Kind.ISO2_AC_EIM, Kind.ISO20_AC_EIM, Kind.IEC, *DC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(kind: Kind, directory: Path) -> int:
     started_s = time.monotonic()
-    with Site(
-        directory, Options(lower_after_updates=4, iso20=kind in ISO_20, provides_contracts=kind in INSTALLING)
-    ) as site:
+    with Site(directory, _options(kind)) as site:
         print(f"evsed demo: vehicle {kind}; setting up TPM, PKI, CSMS, modems, board and station ...")
         site.start_all()
         swipe = ["--swipe", CARD, "--swipe-after", "2"] if kind in WITH_CARD else []
@@ -81,6 +79,13 @@ def _show(kind: Kind, directory: Path) -> int:
             print(f"demo: the session failed: {site.log_of('vehicle').strip()}", file=sys.stderr)
             return 1
     return 0
+
+
+def _options(kind: Kind) -> Options:
+    """The CSMS lowers the current of an AC vehicle on the way; a DC output has 60 kW to begin with."""
+    if kind in DC:
+        return Options(dc=True, sampled_interval_s=3.0)
+    return Options(lower_after_updates=4, iso20=kind in ISO_20, provides_contracts=kind in INSTALLING)
 
 
 def _over(site: Site, left: Callable[[], bool]) -> Callable[[], bool]:

@@ -5,7 +5,18 @@ from collections.abc import Callable, Iterator
 
 from sim.site import Event, Site
 
-QUIET = frozenset({"MeterSampled", "MessageAnswered", "LimitSent", "LocalLimit", "VehicleReady", "ReceiptVerified"})
+QUIET = frozenset(
+    {
+        "DcMeasured",
+        "DcTarget",
+        "MeterSampled",
+        "MessageAnswered",
+        "LimitSent",
+        "LocalLimit",
+        "VehicleReady",
+        "ReceiptVerified",
+    }
+)
 """Events too frequent or too small for the story; the event file has them."""
 
 HIDDEN = frozenset(
@@ -70,6 +81,10 @@ def _milestones(events: list[Event]) -> list[tuple[str, float]]:
         ("V2G: contract chain verified", lambda e: e["event"] == "ContractPresented"),
         ("OCPP: authorised", lambda e: e["event"] == "AuthorizationAnswered" and e.get("status") == "Accepted"),
         ("V2G: PowerDelivery Start", lambda e: e["event"] == "PowerWanted" and e["wanted"]),
+        ("DC: cable check begins", lambda e: e["event"] == "DcStaged" and e["stage"] == "cable check"),
+        ("DC: cable check passed", lambda e: e["event"] == "DcStaged" and e["stage"] == "ready"),
+        ("DC: pre-charge", lambda e: e["event"] == "DcStaged" and e["stage"] == "pre-charge"),
+        ("DC: charging", lambda e: e["event"] == "DcStaged" and e["charging"]),
         ("board: contactor closed", lambda e: e["event"] == "ContactorChanged" and e["contactor"] == "closed"),
     )
     reached = []

@@ -30,6 +30,7 @@ from certs.provision import ensure_identity, take_over
 from certs.store import CertificateStore, RootKind
 from certs.tpm import KeyAttributes, Tpm, TpmKeyStore
 from sim import pki as test_pki
+from sim.dc.cabinet import METER_MODEL, METER_UNIT, MONITOR_UNIT
 from sim.namespaces import World, charging_site
 from sim.pki.bad import BAD_CONTRACTS
 from sim.pki.evcc import export_evcc
@@ -62,6 +63,8 @@ class Options:
     """More keys of the configuration's [csms]."""
     evse: dict[str, str | float | int | bool] = field(default_factory=dict)
     """More keys of the configuration's [[evse]]."""
+    dc: bool = False
+    """A DC EVSE with its cabinet, for vehicles of 60 kW at 1000 V."""
     control: dict[str, str] = field(default_factory=dict)
     """More keys of the configuration's [control]."""
     daemon: tuple[str, ...] = ()
@@ -162,6 +165,8 @@ class Site:
             **({"protocols": ["iso15118-2", "iso15118-20"]} if self.options.iso20 else {}),
             **self.options.evse,
         }
+        if self.options.dc:
+            evse |= self._dc()
         station = {
             "identity": IDENTITY,
             "vendor": "evsed",
@@ -181,10 +186,26 @@ class Site:
         if self.options.meter:
             tables["[evse.meter]"] = self.options.meter
         text = "\n".join(
-            f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+            f"{head}\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
             for head, table in tables.items()
         )
         (self.directory / "evsed.toml").write_text(text)
+
+    def _dc(self) -> Event:
+        line = {"device": self._path("dcline1"), "baudrate": 115200}
+        return {
+            "meter": {"model": METER_MODEL, "unit": METER_UNIT, **line},
+            "protocols": ["din-70121", "iso15118-2"],
+            # DIN SPEC 70121 has no TLS.
+            "allow_plain_tcp": True,
+            "dc": {
+                "max_voltage_v": 1000,
+                "max_current_a": 150,
+                "max_power_w": 60_000,
+                "supply": {"can": f"unix:{self._path('can1')}", "modules": [0, 1]},
+                "isolation_monitor": {"model": "bender-isocha425", "unit": MONITOR_UNIT, **line},
+            },
+        }
 
     # --- Processes ---
 
@@ -219,6 +240,32 @@ class Site:
         arguments = ["--dcbm-port", str(self.options.meter["port"]), "--cable", self._path("cable1.sock")]
         self._start("meter", "station", ["sim.meter", *arguments])
 
+    def start_cabinet(self, *more: str) -> None:
+        """Of a DC EVSE; after its board."""
+        plug = self.directory / "plug1.sock"
+        arguments = ["--can", f"unix:{self._path('can1')}", "--pty-link", self._path("dcline1")]
+        arguments += ["--cable", self._path("cable1.sock"), "--plug", str(plug)]
+        self._start("cabinet", "station", ["sim.dc", *arguments, "--trace", self._path("cabinet.jsonl"), *more])
+        self.wait_for(plug.exists, "the cabinet", 10)
+
+    def break_dc(self, name: str, active: bool = True) -> None:
+        """A fault of the cabinet by its name, as in `leak`, `supply_dead`; see `sim.dc.cabinet`."""
+        self._say("plug1.sock", {"fault": name, "active": active})
+
+    def break_board(self, name: str, active: bool = True) -> None:
+        """A fault by its `hal.ports.Fault` value, or one of the plant; see `sim.mcu.cable`."""
+        self._say("cable1.sock", {"fault": name, "active": active})
+
+    def _say(self, name: str, words: Event) -> None:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(self._path(name))
+            line.recv(4096)  # What it says to whoever comes; then it has heard.
+            line.sendall(json.dumps(words).encode() + b"\n")
+            line.shutdown(socket.SHUT_WR)
+            while line.recv(4096):
+                pass
+
     def start_daemon(self) -> None:
         """Returns once the station is ready, whether or not the CSMS answers."""
         before = len(self.log_of("evsed"))
@@ -232,11 +279,15 @@ class Site:
         self.start_board()
         if self.options.meter:
             self.start_meter()
+        if self.options.dc:
+            self.start_cabinet()
         self.start_daemon()
 
     def start_vehicle(self, kind: str, *more: str, contract: str = "good") -> "subprocess.Popen[bytes]":
         arguments = [kind, "--interface", "plc0", "--cable", self._path("cable1.sock")]
         arguments += ["--pki", str(self.directory / "vehicle" / contract), "--log", self._path("vehicle.jsonl"), *more]
+        if self.options.dc:
+            arguments += ["--dc-plug", self._path("plug1.sock")]
         return self._start("vehicle", "vehicle1", ["sim.vehicle", *arguments])
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL, timeout_s: float = 30.0) -> int:
@@ -315,3 +366,10 @@ class Site:
             if time.monotonic() > deadline_s:
                 raise SiteError(f"waited {timeout_s:.0f} s for {what}")
             time.sleep(0.02)
+
+
+def _toml(value: object) -> str:
+    """A value of the configuration; a table within is an inline table."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)

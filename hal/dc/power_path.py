@@ -286,7 +286,7 @@ class DcPowerPath:
         allowed_v = self.check.voltage_v if stage is Stage.CHECKING and self.check else 0.0
         if wrong := self._over_voltage.judge(seen, allowed_v, now):
             self._kept[Fault.OVER_VOLTAGE] = wrong
-        if stage in _LIVE and stage is not Stage.CHECKING:
+        if stage in _LIVE and self.insulation is Insulation.VALID:
             self._kept |= self._supervision.judge(seen, self._told, now)
         self._react(now)
 

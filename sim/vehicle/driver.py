@@ -11,9 +11,10 @@ from iso15118.shared.iexi_codec import IEXICodec
 
 from sim.ev.wishes import Speaks
 from sim.plc.vehicle import MatchResult
-from sim.vehicle import evcc, iec, scripted
+from sim.vehicle import dc, evcc, iec, scripted
 from sim.vehicle.controller import ChargeGoal
 from sim.vehicle.current import Demand, duty_limit_a, is_digital
+from sim.vehicle.dc import DcOptions
 from sim.vehicle.evcc import Ending, EvccOptions, SessionEnd
 from sim.vehicle.log import EventLog
 from sim.vehicle.onboard import OnboardCharger
@@ -37,11 +38,15 @@ class Kind(StrEnum):
     ISO20_AC_EIM = "iso20-ac-eim"
     ISO20_AC_INSTALL = "iso20-ac-install"
     """As in ISO 15118-2; without a certificate it pays by card."""
+    ISO2_DC_EIM = "iso2-dc-eim"
+    DIN_DC = "din-dc"
     IEC = "iec"
 
 
 ISO_20 = {Kind.ISO20_AC_PNC, Kind.ISO20_AC_EIM, Kind.ISO20_AC_INSTALL}
 INSTALLING = {Kind.ISO2_AC_INSTALL, Kind.ISO20_AC_INSTALL}
+V2G_ROOT = "iso15118_2/certs/v2gRootCACert.pem"
+DC: dict[Kind, Speaks] = {Kind.ISO2_DC_EIM: Speaks.ISO_2, Kind.DIN_DC: Speaks.DIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,9 @@ class Vehicle:
     loop_delay_s: float
     emaid: str | None = None
     swipe: Swipe | None = None
+    dc_plug: Path | None = None
+    """Of a DC vehicle: the socket of the cabinet's DC contacts."""
+    max_dc_a: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,8 @@ async def _session(vehicle: Vehicle, cable: Cable, means: Means, charger: Onboar
     )
     if vehicle.kind in ISO_20 | INSTALLING:
         return _judge(await _scripted(vehicle, charger, events), charger)
+    if vehicle.kind in DC:
+        return await dc.charge(_dc_options(vehicle), cable, events)
     options = EvccOptions(
         interface=vehicle.interface,
         pki=vehicle.pki,
@@ -133,6 +143,21 @@ async def _scripted(vehicle: Vehicle, charger: OnboardCharger, events: EventLog)
         loop_delay_s=vehicle.loop_delay_s,
     )
     return await scripted.charge(options, charger, events)
+
+
+def _dc_options(vehicle: Vehicle) -> DcOptions:
+    if vehicle.dc_plug is None:
+        raise OSError("a DC vehicle needs --dc-plug")
+    speaks = DC[vehicle.kind]
+    return DcOptions(
+        interface=vehicle.interface,
+        speaks=speaks,
+        plug=vehicle.dc_plug,
+        # DIN SPEC 70121 knows no TLS.
+        v2g_root=vehicle.pki / V2G_ROOT if vehicle.tls and speaks is not Speaks.DIN else None,
+        charge_s=vehicle.goal.charge_s,
+        max_current_a=vehicle.max_dc_a,
+    )
 
 
 def _judge(end: SessionEnd, charger: OnboardCharger) -> Verdict:

@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--energy-wh", type=float, metavar="WH", help="stop at this energy, if it comes first")
     options.add_argument("--max-a", type=float, default=32.0, metavar="A", help="what the vehicle can draw per phase")
     options.add_argument("--phases", type=int, default=3, choices=(1, 3))
+    options.add_argument("--dc-plug", type=Path, help="the Unix socket of the cabinet's DC contacts")
+    options.add_argument("--max-dc-a", type=float, default=60.0, metavar="A", help="what a DC vehicle asks for")
     options.add_argument("--loop-delay-s", type=float, default=0.5, metavar="S", help="between ChargingStatusReq")
     options.add_argument("--timeout-s", type=float, default=120.0, metavar="S", help="for the whole visit")
     return options
@@ -41,5 +43,7 @@ def vehicle_of(options: argparse.Namespace) -> Vehicle:
         goal=ChargeGoal(charge_s=options.charge_s, energy_wh=options.energy_wh),
         loop_delay_s=options.loop_delay_s,
         emaid=options.emaid,
+        dc_plug=options.dc_plug,
+        max_dc_a=options.max_dc_a,
         swipe=None if options.swipe is None else Swipe(options.swipe, options.swipe_after),
     )
