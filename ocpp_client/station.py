@@ -457,6 +457,7 @@ class OcppStation:
         return moved
 
     def _certificate_taken(self, use: str) -> None:
+        self._security.report(SecurityEvent.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"{use} signed")
         if self._certificates is not None:
             self._certificates.came(use)
             self._dialogue.spawn(self._certificates.try_candidate())

@@ -184,7 +184,9 @@ def _transactions(config: OcppConfig) -> Iterator[Variable]:
     yield Variable(name, "MaxEnergyOnInvalidId", _INTEGER, "0", None, _RW, "Wh", lowest=0, highest=100_000)
     yield Variable(name, "TxBeforeAcceptedEnabled", _BOOLEAN, "true")
     start, stop = ",".join(config.tx_start_points), ",".join(config.tx_stop_points)
-    yield Variable(name, "TxStartPoint", _MEMBERS, start, None, _RW, choices=TX_POINTS)
+    # What a signing meter has not begun to measure cannot be billed: with one, energy is too late for a beginning.
+    starts = tuple(point for point in TX_POINTS if point != TxPoint.ENERGY_TRANSFER.value or not config.signs)
+    yield Variable(name, "TxStartPoint", _MEMBERS, start, None, _RW, choices=starts)
     yield Variable(name, "TxStopPoint", _MEMBERS, stop, None, _RW, choices=TX_POINTS)
 
 

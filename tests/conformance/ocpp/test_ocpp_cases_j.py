@@ -160,6 +160,12 @@ async def test_a_record_too_long_for_the_message_is_left_out_whole(site: Any, ca
     assert "too long for OCPP: OCMF|" in caplog.text
 
 
+async def test_with_a_signing_meter_energy_is_too_late_for_a_start(site: Any) -> None:
+    await signing(site)
+    assert await site.set("TxCtrlr", "TxStartPoint", "EnergyTransfer") == "Rejected"
+    assert await site.set("TxCtrlr", "TxStartPoint", "EVConnected") == "Accepted"
+
+
 async def test_signing_can_be_switched_off_and_is_not_there_without_a_signing_meter(site: Any) -> None:
     await signing(site, SampledDataCtrlr_SignReadings="false")
     await site.charge()
