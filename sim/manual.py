@@ -161,8 +161,9 @@ FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
 NO_DAEMON = ("status",)
 ONE_AT_A_TIME = ("slac selftest", "slac capture")
-WITHOUT_JSON = ("v2g", "completion", "provision", "factory-reset", "simulate", "fw")
+WITHOUT_JSON = ("commission", "v2g", "completion", "provision", "factory-reset", "simulate", "fw")
 HELP = (
+    "commission --help",
     "completion bash",
     "provision --help",
     "factory-reset --help",
@@ -175,6 +176,7 @@ HELP = (
 
 def shots(site: Site) -> Iterator[Shot]:
     """Every command, on a site that is running: idle, while a vehicle charges, after it left, and with parts broken."""
+    site.wait_for(lambda: any(event["event"] == "MeterSampled" for event in site.read("events")), "a reading", 10)
     _leave_record(site)
     yield from _take(site, "No vehicle is there.", IDLE)
     yield from _take_in_turn(site, "No vehicle is there.", HANDS)

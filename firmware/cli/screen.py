@@ -72,7 +72,7 @@ def render(told: Told, why: Told, chosen: int, histories: Histories, *, wide: in
         Line(""),
         *_talk(evse),
         Line(""),
-        *_trouble(evse, why),
+        *_trouble(evse, why, wide),
     ]
     foot = Line("  1-9 EVSE   q quit", out.DIM)
     return [Line(out.cut(out.printable(line.text), wide), line.style) for line in [*lines[: high - 1], foot]]
@@ -143,10 +143,14 @@ def _talk(evse: Told) -> list[Line]:
     return rows
 
 
-def _trouble(evse: Told, why: Told) -> list[Line]:
+def _trouble(evse: Told, why: Told, wide: int) -> list[Line]:
     lines = [_row("fault", f"{fault['fault']}: {fault['detail']}", out.RED) for fault in evse["faults"][:2]]
+    if not lines:
+        lines.append(_row("faults", "none"))
     for blocker in why["blockers"][:2]:
-        lines += [_row("why not", blocker["what"], out.YELLOW), _row("", f"-> {blocker['remedy']}")]
+        left = f" {'why not':<12} "
+        lines += [Line(line, out.YELLOW) for line in out.wrapped(left, out.printable(blocker["what"]), wide)]
+        lines += [Line(line) for line in out.wrapped(" " * 14 + "-> ", out.printable(blocker["remedy"]), wide)]
     if not why["blockers"]:
         lines.append(_row("", "charges" if why["charging"] else "is ready", out.GREEN))
     return [*lines, *(_row("note", note["what"]) for note in why["notes"])]

@@ -33,6 +33,8 @@ IDLE_A = 0.2
 """More than that through an open contactor, and the meter or the contactor lies."""
 ADAPTER_S = 20.0
 METER_S = 3.0
+REPORT_S = 0.25
+"""The board's next report shows what was measured with what is on the pilot now."""
 MAX_RECORDS_BYTES = 1 << 18
 
 
@@ -148,6 +150,8 @@ async def _contactor(bench: Bench) -> Found:
     if asks is None:
         detail = f"nothing asked for power within {ADAPTER_S:g} s: plug a test adapter in and set it to state C"
         return Found("contactor", Verdict.REFUSED, detail)
+    await bench.until(lambda: _mode(bench) == TrialPilot.X2.value, 2.0)
+    await asyncio.sleep(REPORT_S)
     pwm = bench.measured()
     bench.put(CONTACTOR_TRIAL_S)
     close_ms = await bench.until(lambda: _contactor_is(bench, Contactor.CLOSED), CONTACTOR_TRIAL_S - 1)
@@ -208,7 +212,7 @@ async def _pilot(bench: Bench) -> Found:
     for pilot, wanted_v in PILOT_V.items():
         bench.put(pilot=pilot)
         await bench.until(lambda pilot=pilot: _mode(bench) == pilot.value, 2.0)  # type: ignore[misc]
-        await asyncio.sleep(0.25)  # The next report shows what was measured with it.
+        await asyncio.sleep(REPORT_S)
         seen = bench.measured()
         measured[f"{pilot.value}_v"] = seen.cp_high_v
         if not (_near(seen.cp_high_v, wanted_v) and _near(seen.cp_low_v, wanted_v)):
