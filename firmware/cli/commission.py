@@ -25,13 +25,14 @@ _STATION = ("identity", "vendor", "model", "serial", "version")
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("commission", help="the bring-up checklist, step by step, with a report")
     parser.add_argument("--record", type=Path, default=Path("commission.json"), metavar="FILE", help=_RECORD)
-    parser.add_argument("--step", action="append", choices=STEPS, help="only this, again if need be; may be repeated")
+    parser.add_argument("--step", action="append", choices=STEPS, metavar="STEP", help=_STEP)
     parser.add_argument("--restart", action="store_true", help="forget what the record holds")
     parser.add_argument("--report", action="store_true", help="write the page from the record, and do nothing else")
     add_number(parser)
     add_common(parser)
 
 
+_STEP = f"only this, again if need be; may be repeated: {', '.join(STEPS)}"
 _RECORD = "commission.json without it; the page to print is beside it, as .html"
 
 
