@@ -16,6 +16,7 @@ from firmware.planning import charging_needs, schedule_answer
 from firmware.problems import problem
 from hal.ports import BoardFault, Fault
 from hal.quantities import EvseId, MeterReading
+from ocpp_client.authorization import at_evse
 from ocpp_client.ports import (
     ChargingState,
     ConnectorStatus,
@@ -109,7 +110,7 @@ class OperatorSide:
                 for item in contract.ocsp
             ]
             answer = await self._station.authorize(token, contract.chain_pem, ocsp, central=contract.central)
-        self._report(evse)(AuthorizationAnswered(token, answer))
+        self._report(evse)(AuthorizationAnswered(token, at_evse(answer, evse)))
         if self._station.is_master_pass(answer):
             for every in self._station.evse_ids:
                 self._report(every)(MasterPassShown(token))

@@ -12,7 +12,7 @@ ContractValidationOffline allows (C07.FR.09); its chain was verified by the stat
 import json
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ocpp_client.local_list import LocalList, key_of
@@ -44,6 +44,8 @@ class CachedToken:
     status: AuthorizationStatus
     expires_at: datetime
     group_id: str | None
+    evse_ids: tuple[int, ...] = ()
+    """Where alone it is valid; empty for the whole station."""
 
 
 def status_of(text: str | None) -> AuthorizationStatus:
@@ -52,6 +54,12 @@ def status_of(text: str | None) -> AuthorizationStatus:
         return AuthorizationStatus(text or "")
     except ValueError:
         return AuthorizationStatus.INVALID
+
+
+def evses_of(info: object) -> tuple[int, ...]:
+    """IdTokenInfoType.evseId, read tolerantly: the EVSEs for which alone a token is valid, or none for all."""
+    given = info.get("evseId") if isinstance(info, dict) else None
+    return tuple(one for one in given if isinstance(one, int)) if isinstance(given, list) else ()
 
 
 class AuthorizationCache:
@@ -72,7 +80,7 @@ class AuthorizationCache:
         # Without an expiry, or with one that cannot be read, the station's own lifetime holds.
         with suppress(ValueError):
             expires_at = min(expires_at, parse_time(text_at(info, "cacheExpiryDateTime") or ""))
-        entry = CachedToken(status_of(text), expires_at, text_at(info, "groupIdToken", "idToken"))
+        entry = CachedToken(status_of(text), expires_at, text_at(info, "groupIdToken", "idToken"), evses_of(info))
         self._tokens[_key(token)] = entry
         self._tokens.move_to_end(_key(token))
         while len(self._tokens) > MAX_ENTRIES:
@@ -98,14 +106,15 @@ class AuthorizationCache:
     def dump(self) -> str:
         return json.dumps(
             [
-                [*key, entry.status.value, format_time(entry.expires_at), entry.group_id]
+                [*key, entry.status.value, format_time(entry.expires_at), entry.group_id, list(entry.evse_ids)]
                 for key, entry in self._tokens.items()
             ]
         )
 
     def restore(self, text: str) -> None:
-        for name, kind, status, expires_at, group_id in json.loads(text)[-MAX_ENTRIES:]:
-            self._tokens[(name, kind)] = CachedToken(status_of(status), parse_time(expires_at), group_id)
+        for name, kind, status, expires_at, group_id, *evses in json.loads(text)[-MAX_ENTRIES:]:
+            evse_ids = tuple(evses[0]) if evses else ()
+            self._tokens[(name, kind)] = CachedToken(status_of(status), parse_time(expires_at), group_id, evse_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,15 @@ class _Known:
 
     status: AuthorizationStatus
     group_id: str | None
+    evse_ids: tuple[int, ...]
     post_authorize: bool
+
+
+def at_evse(answer: AuthorizeAnswer, evse_id: int) -> AuthorizeAnswer:
+    """The answer as it holds at one EVSE: an accepted token may be valid at others alone."""
+    if answer.status is AuthorizationStatus.ACCEPTED and answer.evse_ids and evse_id not in answer.evse_ids:
+        return replace(answer, status=AuthorizationStatus.NOT_ALLOWED_TYPE_EVSE)
+    return answer
 
 
 class Authorizer:
@@ -131,15 +148,15 @@ class Authorizer:
             return None
         if known.status is not AuthorizationStatus.ACCEPTED and known.post_authorize:
             return None
-        return AuthorizeAnswer(known.status, group_id=known.group_id)
+        return AuthorizeAnswer(known.status, group_id=known.group_id, evse_ids=known.evse_ids)
 
     def _known(self, token: IdToken, now: datetime, rules: OfflineRules) -> _Known | None:
         info = self.list.find(token, now) if rules.list_enabled else None
         if info is not None:
             group_id = text_at(info, "groupIdToken", "idToken")
-            return _Known(status_of(text_at(info, "status")), group_id, rules.list_post_authorize)
+            return _Known(status_of(text_at(info, "status")), group_id, evses_of(info), rules.list_post_authorize)
         entry = self.cache.find(token, now) if rules.cache_enabled else None
-        return None if entry is None else _Known(entry.status, entry.group_id, rules.post_authorize)
+        return None if entry is None else _Known(entry.status, entry.group_id, entry.evse_ids, rules.post_authorize)
 
     def answered(self, token: IdToken, response: Payload, now: datetime, rules: OfflineRules) -> AuthorizeAnswer:
         info, certificate = response.get("idTokenInfo"), text_at(response, "certificateStatus")
@@ -151,6 +168,7 @@ class Authorizer:
             status,
             certificate,
             group_id=text_at(info, "groupIdToken", "idToken"),
+            evse_ids=evses_of(info),
         )
 
     def unanswered(self, token: IdToken, now: datetime, rules: OfflineRules) -> AuthorizeAnswer:
@@ -159,7 +177,7 @@ class Authorizer:
             return AuthorizeAnswer(None)
         known = self._known(token, now, rules)
         if rules.authorize_offline and known is not None:
-            return AuthorizeAnswer(known.status, group_id=known.group_id, offline=True)
+            return AuthorizeAnswer(known.status, group_id=known.group_id, offline=True, evse_ids=known.evse_ids)
         if rules.unknown_offline and (known is None or known.status is AuthorizationStatus.ACCEPTED):
             return AuthorizeAnswer(AuthorizationStatus.ACCEPTED, offline=True)
         return AuthorizeAnswer(None)

@@ -56,11 +56,11 @@ class DeviceActions:
     async def get_report(self, request: Payload, _at_s: float) -> Answer:
         criteria = set(request.get("componentCriteria", ()))
         filters = [self._model.matches(item) for item in request.get("componentVariable", ())]
-        # "Problem" and "Active" name components in that state: we have none to tell beside availability.
-        if criteria and not criteria & {"Available", "Enabled", "Active"}:
-            return status("EmptyResultSet")
+        troubled = self._model.troubled() if criteria == {"Problem"} else None
 
         def wanted(variable: Variable) -> bool:
+            if troubled is not None and (variable.component, variable.evse_id) not in troubled:
+                return False
             return not filters or any(fits(variable) for fits in filters)
 
         return self._answer_report(request["requestId"], list(self._model.report(wanted)))

@@ -54,6 +54,8 @@ class Variable:
     """A further rule for a new value: the reason against it, or None."""
 
 
+_PROBLEMS = ("Problem", "Tripped")
+
 Key = tuple[str, int | None, int | None, str, str]
 """Component, EVSE, connector, variable, instance; lower case."""
 
@@ -264,6 +266,14 @@ class DeviceModel:
             )
 
         return wanted
+
+    def troubled(self) -> frozenset[tuple[str, int | None]]:
+        """Components with a problem now, and their EVSEs (B08, criterion Problem)."""
+        return frozenset(
+            (variable.component, variable.evse_id)
+            for key, variable in self._variables.items()
+            if variable.name in _PROBLEMS and self._read(key) == "true"
+        )
 
     def _report_data(self, key: Key, variable: Variable) -> Payload:
         attribute: Payload = {

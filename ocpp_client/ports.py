@@ -180,6 +180,8 @@ class AuthorizeAnswer:
     certificate_status: str | None = None
     group_id: str | None = None
     offline: bool = False
+    evse_ids: tuple[int, ...] = ()
+    """The EVSEs for which alone the token is valid; empty for all."""
 
 
 @dataclass(frozen=True, slots=True)

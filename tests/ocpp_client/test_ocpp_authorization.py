@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hal.quantities import EvseId
-from ocpp_client.authorization import MAX_ENTRIES, AuthorizationCache, Authorizer, OfflineRules
+from ocpp_client.authorization import MAX_ENTRIES, AuthorizationCache, Authorizer, OfflineRules, at_evse
 from ocpp_client.ports import AuthorizationStatus, ChargingState, IdToken, TransactionRules, TriggerReason, TxPoint
 
 EVSE = EvseId(1)
@@ -66,6 +66,35 @@ def test_the_offline_rules(
 def test_who_is_known_to_be_blocked_is_not_unknown() -> None:
     rules = replace(RULES, authorize_offline=False, unknown_offline=True)
     assert knowing(status="Blocked").unanswered(SWIPE, NOON, rules).status is None
+
+
+def test_a_token_of_some_evses_is_not_of_the_others() -> None:
+    answer = knowing(evseId=[2, 3]).unanswered(SWIPE, NOON, RULES)
+    assert answer.evse_ids == (2, 3)
+    assert at_evse(answer, 3) is answer
+    assert at_evse(answer, 1).status is AuthorizationStatus.NOT_ALLOWED_TYPE_EVSE
+    everywhere = knowing().unanswered(SWIPE, NOON, RULES)
+    assert at_evse(everywhere, 1) is everywhere
+    refused = knowing(status="Blocked", evseId=[2]).unanswered(SWIPE, NOON, RULES)
+    assert at_evse(refused, 1).status is BLOCKED
+
+
+@pytest.mark.parametrize("rubbish", [7, "2", {"a": 1}, ["2"], [], None])
+def test_rubbish_for_evses_limits_nothing(rubbish: Any) -> None:
+    assert knowing(evseId=rubbish).unanswered(SWIPE, NOON, RULES).evse_ids == ()
+
+
+def test_a_cache_without_evses_is_read() -> None:
+    cache = AuthorizationCache()
+    cache.restore('[["04aabb", "ISO14443", "Accepted", "2026-05-01T13:00:00.000Z", null]]')
+    entry = cache.find(SWIPE, NOON)
+    assert entry is not None
+    assert entry.evse_ids == ()
+    again = AuthorizationCache()
+    again.restore(knowing(evseId=[2]).cache.dump())
+    found = again.find(SWIPE, NOON)
+    assert found is not None
+    assert found.evse_ids == (2,)
 
 
 def test_a_contract_is_accepted_offline_only_where_told() -> None:

@@ -245,3 +245,15 @@ async def test_tc_c_43(running: Any) -> None:
     await running.csms.until_received("Authorize")
     await running.settle()
     assert running.evses[1].in_transaction
+
+
+async def test_a_token_of_the_list_for_another_evse_starts_nothing_here(site: Any) -> None:
+    await site.start(evse_count=2)
+    await site.configure(AuthCtrlr_LocalPreAuthorize="true")
+    await send(site, 1, entry(CARD, evseId=[2]))
+    for evse_id in (1, 2):
+        site.boards[evse_id].plug()
+        site.boards[evse_id].swipe()
+    assert (await site.event("Started"))["evse"]["id"] == 2
+    await site.settle()
+    assert not site.evses[1].in_transaction

@@ -430,10 +430,14 @@ async def custom(site: Any, **criteria: Any) -> list[tuple[str, str, str | None,
     ]
 
 
-async def test_tc_b_16(running: Any) -> None:
-    """A report by criteria: what is available; of problems there are none"""
-    assert await custom(running, componentCriteria=["Available"])
-    assert await custom(running, componentCriteria=["Problem"]) is None
+async def test_tc_b_16(site: Any) -> None:
+    """A report by criteria: what is available; problems, of which there are none until a fault"""
+    await site.start(problems=(("ElectricalFeed", "Problem"), ("RCD", "Tripped")))
+    assert await custom(site, componentCriteria=["Available"])
+    assert await custom(site, componentCriteria=["Problem"]) is None
+    site.board.fault(hal.Fault.RESIDUAL_CURRENT, hal.Severity.STOP)
+    await site.csms.until_received("NotifyEvent")
+    assert await custom(site, componentCriteria=["Problem"]) == [("RCD", "Tripped", None, 1)]
 
 
 async def test_tc_b_17(running: Any) -> None:
