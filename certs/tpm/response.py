@@ -37,12 +37,16 @@ OF_THE_CHIP = {
 """The chip as a whole is at fault, not what was asked of it."""
 
 LAYER_MASK = 0xFF0000
+# What we gave is no object of a TPM: it came from a file.
+MARSHALLING_LAYER = 0x090000
 # Layers whose codes are the TPM's own: the TPM itself, and a resource manager that answers in its place.
 TPM_LAYERS = (0x000000, 0x0B0000)
 
 
 def fault_of(rc: int) -> KeyFault:
     """The reason behind a TSS2 or TPM response code."""
+    if rc & LAYER_MASK == MARSHALLING_LAYER:
+        return KeyFault.BAD_FILE
     if rc & LAYER_MASK not in TPM_LAYERS:
         return KeyFault.ABSENT
     code = rc & 0xFFFF
