@@ -361,7 +361,7 @@ class Evse:
             stop=self._session.stop,
             meter_id=f"EVSE{settings.id}",
             meter=self._fresh_meter(),
-            receipt_required=settings.request_metering_receipt,
+            receipt_required=settings.request_metering_receipt and state.contract_rules.receipts,
             discharge_limit_a=settings.discharge_limit_a,
             discharge_a=state.discharge_a,
             asks_for_schedules=state.csms_online,

@@ -569,6 +569,8 @@ class ContractRules:
     """ContractCertificateInstallationEnabled: whether a vehicle may ask for one."""
     central_validation: bool = False
     """CentralContractValidationAllowed: whether the CSMS verifies contracts of roots the station does not have."""
+    receipts: bool = True
+    """RequestMeteringReceipt: whether vehicles are asked to sign the meter's values."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,12 @@ _TRANSACTION_RULES = (
     ("AuthCtrlr", "MasterPassGroupId"),
 )
 """Variables that `TransactionRules` carries to the EVSEs."""
-_CONTRACT_RULES = ("PnCEnabled", "ContractCertificateInstallationEnabled", "CentralContractValidationAllowed")
+_CONTRACT_RULES = (
+    "PnCEnabled",
+    "ContractCertificateInstallationEnabled",
+    "CentralContractValidationAllowed",
+    "RequestMeteringReceipt",
+)
 """Variables that `ContractRules` carries to the EVSEs."""
 MAX_OCSP = 4
 """Entries of AuthorizeRequest.iso15118CertificateHashData."""
@@ -432,8 +437,12 @@ class OcppStation:
 
     def sign_certificate(self, use: str) -> None:
         """Ask the CSMS to sign a fresh key (A02), unless it was asked already. `use`: CertificateSigningUseEnumType."""
-        if self._certificates is not None and not self._certificates.asked_for(use):
+        if self._certificates is not None and self.may_sign(use) and not self._certificates.asked_for(use):
             self._certificates.sign(use)
+
+    def may_sign(self, use: str) -> bool:
+        """Whether the CSMS lets certificates of that use be renewed."""
+        return use != "V2GCertificate" or self.model.flag("ISO15118Ctrlr", "V2GCertificateInstallationEnabled")
 
     async def certificate_status(self, certificate: OcspRequestData) -> bytes | None:
         """The OCSP response (DER) of a certificate, through the CSMS (M06); None if there is none to be had now."""
@@ -779,8 +788,7 @@ class OcppStation:
         )
 
     def _report_contract_rules(self) -> None:
-        accepted, installed, central = (self.model.flag("ISO15118Ctrlr", variable) for variable in _CONTRACT_RULES)
-        self.report_fact(ContractRules(accepted, installed, central))
+        self.report_fact(ContractRules(*(self.model.flag("ISO15118Ctrlr", variable) for variable in _CONTRACT_RULES)))
 
     def _network_changed(self) -> None:
         self._put("network", self._network.dump())

@@ -22,6 +22,8 @@ class TriggerHost(Protocol):
 
     def log_status_payload(self) -> Payload: ...
 
+    def may_sign(self, use: str) -> bool: ...
+
     def firmware_status_payload(self) -> Payload: ...
 
     def latest_meter(self, evse_id: EvseId) -> MeterReading | None: ...
@@ -69,7 +71,8 @@ class Triggers:
     def can(self, message: str, evse_id: EvseId | None) -> str:
         """A TriggerMessageStatusEnumType."""
         if message in _SIGNING:
-            return "Accepted" if self._sign is not None else "NotImplemented"
+            allowed = "Accepted" if self._host.may_sign(_SIGNING[message]) else "Rejected"
+            return allowed if self._sign is not None else "NotImplemented"
         if message not in self._senders:
             return "NotImplemented"
         if message == "BootNotification" and self._dialogue.registrar.status is Registration.ACCEPTED:

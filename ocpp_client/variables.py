@@ -171,6 +171,8 @@ def _authorization() -> Iterator[Variable]:
     yield Variable(plug_and_charge, "Enabled", _BOOLEAN, "true")
     yield Variable(plug_and_charge, "PnCEnabled", _BOOLEAN, "true", None, _RW)
     yield Variable(plug_and_charge, "ContractCertificateInstallationEnabled", _BOOLEAN, "true", None, _RW)
+    yield Variable(plug_and_charge, "V2GCertificateInstallationEnabled", _BOOLEAN, "true", None, _RW)
+    yield Variable(plug_and_charge, "RequestMeteringReceipt", _BOOLEAN, "true", None, _RW)
     yield Variable(plug_and_charge, "CentralContractValidationAllowed", _BOOLEAN, "true", None, _RW)
     yield Variable(plug_and_charge, "ContractValidationOffline", _BOOLEAN, "false", None, _RW)
 

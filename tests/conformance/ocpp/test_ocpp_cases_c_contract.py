@@ -139,5 +139,8 @@ async def test_plug_and_charge_switched_off_is_not_offered(running: Any) -> None
     await running.configure(ISO15118Ctrlr_ContractCertificateInstallationEnabled="false")
     await running.until(lambda: not running.evses[1].view.offers_certificates)
     assert running.evses[1].view.accepts_contract
+    assert running.evses[1].view.receipt_required
+    await running.configure(ISO15118Ctrlr_RequestMeteringReceipt="false")
+    await running.until(lambda: not running.evses[1].view.receipt_required)
     await running.configure(ISO15118Ctrlr_PnCEnabled="false")
     await running.until(lambda: not running.evses[1].view.accepts_contract)

@@ -399,6 +399,15 @@ async def test_tc_a_12(certified: Any) -> None:
         assert csms.faults() == []
 
 
+async def test_the_csms_may_keep_certificates_for_vehicles_to_others(managed: Any) -> None:
+    await managed.set("ISO15118Ctrlr", "V2GCertificateInstallationEnabled", "false")
+    assert await managed.status_of("TriggerMessage", requestedMessage="SignV2GCertificate") == "Rejected"
+    managed.site.station.sign_certificate("V2GCertificate")
+    assert await managed.status_of("TriggerMessage", requestedMessage="SignChargingStationCertificate") == "Accepted"
+    asked = await managed.csms.until_received("SignCertificate")
+    assert asked["certificateType"] == "ChargingStationCertificate"
+
+
 async def test_tc_m_03(managed: Any) -> None:
     """A V2G root is installed."""
     await installs(managed, "V2GRootCertificate")
