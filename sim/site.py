@@ -69,6 +69,8 @@ class Options:
     """More keys of the configuration's [control]."""
     daemon: tuple[str, ...] = ()
     """The daemon's command, to which the configuration is appended; by default this checkout's."""
+    more: tuple[str, ...] = ()
+    """EVSEs beside the first, by what they are: "ac" or "dc"."""
     meter: dict[str, str | int] = field(default_factory=dict)
     """The configuration's [evse.meter], if it has one; `start_meter` serves it."""
 
@@ -79,7 +81,7 @@ class Site:
     def __init__(self, directory: Path, options: Options | None = None) -> None:
         self.directory = directory
         self.options = options or Options()
-        self.world = World(charging_site())
+        self.world = World(charging_site(1 + len(self.options.more)))
         self.keys: dict[Purpose, KeyAttributes] = {}
         self._stack = ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -166,7 +168,7 @@ class Site:
             **self.options.evse,
         }
         if self.options.dc:
-            evse |= self._dc()
+            evse |= self._dc(1)
         station = {
             "identity": IDENTITY,
             "vendor": "evsed",
@@ -185,14 +187,27 @@ class Site:
         }
         if self.options.meter:
             tables["[evse.meter]"] = self.options.meter
+        for number, kind in enumerate(self.options.more, 2):
+            # A blank more makes it another of the same name.
+            tables[f"[[{' ' * number}evse]]"] = self._another(number, kind)
         text = "\n".join(
             f"{head}\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
             for head, table in tables.items()
         )
         (self.directory / "evsed.toml").write_text(text)
 
-    def _dc(self) -> Event:
-        line = {"device": self._path("dcline1"), "baudrate": 115200}
+    def _another(self, number: int, kind: str) -> Event:
+        evse: Event = {
+            "id": number,
+            "evse_id": f"{EVSE_ID[:-1]}{number}",
+            "device": self._path(f"board{number}"),
+            "plc_interface": f"plc{number - 1}",
+            "max_current_a": self.options.max_current_a,
+        }
+        return evse | self._dc(number) if kind == "dc" else evse
+
+    def _dc(self, number: int) -> Event:
+        line = {"device": self._path(f"dcline{number}"), "baudrate": 115200}
         return {
             "meter": {"model": METER_MODEL, "unit": METER_UNIT, **line},
             "protocols": ["din-70121", "iso15118-2"],
@@ -202,7 +217,7 @@ class Site:
                 "max_voltage_v": 1000,
                 "max_current_a": 150,
                 "max_power_w": 60_000,
-                "supply": {"can": f"unix:{self._path('can1')}", "modules": [0, 1]},
+                "supply": {"can": f"unix:{self._path(f'can{number}')}", "modules": [0, 1]},
                 "isolation_monitor": {"model": "bender-isocha425", "unit": MONITOR_UNIT, **line},
             },
         }
@@ -224,15 +239,16 @@ class Site:
         self._start("csms", "station", ["sim.csms", *arguments])
         self.wait_for(ready.exists, "the CSMS to listen", 20)
 
-    def start_modems(self) -> None:
-        modems = ["--modem", "evse1:m-evse1:evse", "--modem", "ev1:m-ev1:ev"]
-        self._start("plc", "plc", ["sim.plc", *modems])
+    def start_modems(self, evse: int = 1) -> None:
+        """Those of one EVSE and its vehicle: on a line of their own, as behind good filters."""
+        modems = ["--modem", f"evse{evse}:m-evse{evse}:evse", "--modem", f"ev{evse}:m-ev{evse}:ev"]
+        self._start(_numbered("plc", evse), "plc", ["sim.plc", *modems])
 
-    def start_board(self, *more: str) -> None:
-        device = self.directory / "board1"
-        arguments = ["--pty-link", str(device), "--cable", self._path("cable1.sock")]
-        arguments += ["--trace", self._path("board.jsonl"), "--max-current-a", "32", *more]
-        self._start("board", "station", ["sim.mcu", *arguments])
+    def start_board(self, *more: str, evse: int = 1) -> None:
+        device, name = self.directory / f"board{evse}", _numbered("board", evse)
+        arguments = ["--pty-link", str(device), "--cable", self._path(f"cable{evse}.sock")]
+        arguments += ["--trace", self._path(f"{name}.jsonl"), "--max-current-a", "32", *more]
+        self._start(name, "station", ["sim.mcu", *arguments])
         self.wait_for(device.exists, "the board's serial line", 10)
 
     def start_meter(self) -> None:
@@ -240,12 +256,12 @@ class Site:
         arguments = ["--dcbm-port", str(self.options.meter["port"]), "--cable", self._path("cable1.sock")]
         self._start("meter", "station", ["sim.meter", *arguments])
 
-    def start_cabinet(self, *more: str) -> None:
+    def start_cabinet(self, *more: str, evse: int = 1) -> None:
         """Of a DC EVSE; after its board."""
-        plug = self.directory / "plug1.sock"
-        arguments = ["--can", f"unix:{self._path('can1')}", "--pty-link", self._path("dcline1")]
-        arguments += ["--cable", self._path("cable1.sock"), "--plug", str(plug)]
-        self._start("cabinet", "station", ["sim.dc", *arguments, "--trace", self._path("cabinet.jsonl"), *more])
+        plug, name = self.directory / f"plug{evse}.sock", _numbered("cabinet", evse)
+        arguments = ["--can", f"unix:{self._path(f'can{evse}')}", "--pty-link", self._path(f"dcline{evse}")]
+        arguments += ["--cable", self._path(f"cable{evse}.sock"), "--plug", str(plug)]
+        self._start(name, "station", ["sim.dc", *arguments, "--trace", self._path(f"{name}.jsonl"), *more])
         self.wait_for(plug.exists, "the cabinet", 10)
 
     def break_dc(self, name: str, active: bool = True) -> None:
@@ -281,14 +297,20 @@ class Site:
             self.start_meter()
         if self.options.dc:
             self.start_cabinet()
+        for number, kind in enumerate(self.options.more, 2):
+            self.start_modems(number)
+            self.start_board(evse=number)
+            if kind == "dc":
+                self.start_cabinet(evse=number)
         self.start_daemon()
 
-    def start_vehicle(self, kind: str, *more: str, contract: str = "good") -> "subprocess.Popen[bytes]":
-        arguments = [kind, "--interface", "plc0", "--cable", self._path("cable1.sock")]
-        arguments += ["--pki", str(self.directory / "vehicle" / contract), "--log", self._path("vehicle.jsonl"), *more]
-        if self.options.dc:
-            arguments += ["--dc-plug", self._path("plug1.sock")]
-        return self._start("vehicle", "vehicle1", ["sim.vehicle", *arguments])
+    def start_vehicle(self, kind: str, *more: str, contract: str = "good", evse: int = 1) -> "subprocess.Popen[bytes]":
+        name, plug = _numbered("vehicle", evse), self.directory / f"plug{evse}.sock"
+        arguments = [kind, "--interface", "plc0", "--cable", self._path(f"cable{evse}.sock")]
+        arguments += ["--pki", str(self.directory / "vehicle" / contract), "--log", self._path(f"{name}.jsonl"), *more]
+        if plug.exists():
+            arguments += ["--dc-plug", str(plug)]
+        return self._start(name, f"vehicle{evse}", ["sim.vehicle", *arguments])
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL, timeout_s: float = 30.0) -> int:
         """Signal one process and wait for its end; returns its exit code."""
@@ -361,7 +383,7 @@ class Site:
         deadline_s = time.monotonic() + timeout_s
         while not holds():
             for name, process in self._processes.items():
-                if name != "vehicle" and process.poll() is not None:
+                if not name.startswith("vehicle") and process.poll() is not None:
                     raise SiteError(f"{name} ended with {process.returncode}: {self.log_of(name)[-2000:]}")
             if time.monotonic() > deadline_s:
                 raise SiteError(f"waited {timeout_s:.0f} s for {what}")
@@ -373,3 +395,8 @@ def _toml(value: object) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
     return json.dumps(value)
+
+
+def _numbered(name: str, evse: int) -> str:
+    """The first EVSE's parts have plain names."""
+    return name if evse == 1 else f"{name}{evse}"
