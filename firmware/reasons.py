@@ -1,9 +1,11 @@
 """What facts of the board and the operator mean in the other sides' words: OCPP's reasons, the SECC's answers. Pure."""
 
+from collections.abc import Mapping
+
 from firmware.facts import AuthorizationAnswered, Fact
-from hal.ports import Fault, PluggedIn
+from hal.ports import Fault, PluggedIn, Severity
 from ocpp_client.ports import AuthorizeAnswer, RemoteStart, StoppedReason, TriggerReason
-from secc.ports import Authorization
+from secc.ports import Authorization, StopReason
 
 _FAULTS = {
     Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
@@ -14,6 +16,8 @@ _FAULTS = {
     Fault.OVER_VOLTAGE: StoppedReason.POWER_QUALITY,
     Fault.UNDER_VOLTAGE: StoppedReason.POWER_QUALITY,
 }
+
+_MAINS = {Fault.POWER_LOSS, Fault.UNDER_VOLTAGE}
 
 _CERTIFICATE_ANSWERS = {
     "CertificateRevoked": Authorization.CERTIFICATE_REVOKED,
@@ -30,6 +34,13 @@ _TRIGGERS: dict[type, TriggerReason] = {
 def stopped_by(fault: Fault) -> StoppedReason:
     """OCPP ReasonEnumType of a transaction that a fault ends."""
     return _FAULTS.get(fault, StoppedReason.OTHER)
+
+
+def told_of(faults: Mapping[Fault, Severity]) -> StopReason:
+    """What a vehicle is told while these faults stand; it becomes EVSEStatusCode. The most urgent counts."""
+    if Severity.EMERGENCY in faults.values():
+        return StopReason.FAULT
+    return StopReason.UTILITY if _MAINS & faults.keys() else StopReason.MALFUNCTION
 
 
 def trigger_of(fact: Fact) -> TriggerReason:

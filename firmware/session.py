@@ -27,7 +27,7 @@ from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit,
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import MINIMUM_A, Limits
 from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over, TrialWanted
-from firmware.reasons import refusal, stopped_by, trigger_of
+from firmware.reasons import refusal, stopped_by, told_of, trigger_of
 from firmware.record import Record
 from firmware.state import Hlc, PilotStep, State, Step
 from firmware.workshop import Workshop
@@ -126,7 +126,7 @@ class Session:
     def stop(self) -> secc.StopReason:
         """What the vehicle is told in its next response."""
         if self.state.stopped:
-            return secc.StopReason.FAULT
+            return told_of(self.state.faults)
         return secc.StopReason.OPERATOR if self.state.ending or self.state.spent else secc.StopReason.NONE
 
     @property

@@ -48,6 +48,11 @@ class StopReason(Enum):
     NONE = "none"
     OPERATOR = "operator"
     FAULT = "fault"
+    """Power ends, or has ended, at once."""
+    MALFUNCTION = "malfunction"
+    """A fault that lets the vehicle stop in order."""
+    UTILITY = "utility"
+    """The mains are not as they should be."""
 
 
 class Insulation(Enum):

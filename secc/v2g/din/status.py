@@ -12,11 +12,18 @@ _ISOLATION = {
     Insulation.FAULT: "Fault",
 }
 
+_STOP_CODES = {
+    StopReason.OPERATOR: "EVSE_Shutdown",
+    StopReason.FAULT: "EVSE_EmergencyShutdown",
+    StopReason.MALFUNCTION: "EVSE_Malfunction",
+    StopReason.UTILITY: "EVSE_UtilityInterruptEvent",
+}
+
 
 def evse_status(view: StationView, dc: DcView, code: str = "EVSE_Ready") -> dict[str, object]:
     """DC_EVSEStatus, under its name. What makes the station stop outweighs `code`."""
     if must_stop(view):
-        code = "EVSE_Shutdown" if view.stop is StopReason.OPERATOR else "EVSE_EmergencyShutdown"
+        code = _STOP_CODES[StopReason.FAULT if view.rcd_tripped else view.stop]
     status = {
         "EVSEIsolationStatus": _ISOLATION[dc.cable_check],
         "EVSEStatusCode": code,

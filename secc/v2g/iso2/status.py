@@ -15,6 +15,13 @@ _ISOLATION_LEVELS = {
     Insulation.FAULT: IsolationLevel.FAULT,
 }
 
+STOP_CODES = {
+    StopReason.OPERATOR: DCEVSEStatusCode.EVSE_SHUTDOWN,
+    StopReason.FAULT: DCEVSEStatusCode.EVSE_EMERGENCY_SHUTDOWN,
+    StopReason.MALFUNCTION: DCEVSEStatusCode.EVSE_MALFUNCTION,
+    StopReason.UTILITY: DCEVSEStatusCode.EVSE_UTILITY_INTERUPT_EVENT,
+}
+
 
 def evse_status(view: StationView, notification: EVSENotification | None = None) -> dict[str, object]:
     """The status element of this station's kind, under its name. See `ac_evse_status` for the notification."""
@@ -53,6 +60,4 @@ def _notification(view: StationView) -> EVSENotification:
 
 
 def _stop_code(view: StationView) -> DCEVSEStatusCode | None:
-    if view.stop is StopReason.FAULT or view.rcd_tripped:
-        return DCEVSEStatusCode.EVSE_EMERGENCY_SHUTDOWN
-    return DCEVSEStatusCode.EVSE_SHUTDOWN if view.stop is StopReason.OPERATOR else None
+    return STOP_CODES.get(StopReason.FAULT if view.rcd_tripped else view.stop)
