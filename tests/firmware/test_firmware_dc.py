@@ -166,7 +166,7 @@ def test_an_orderly_fault_lets_the_vehicle_stop_first() -> None:
     talk = Talk().charging()
     fault = BoardFault(Fault.POWER_SUPPLY_FAILURE, True, Severity.STOP, "", 0)
     assert effects.PermitPower(False) not in talk.feed(fault)
-    assert talk.session.stop is secc.StopReason.FAULT
+    assert talk.session.stop is secc.StopReason.MALFUNCTION
 
 
 def test_without_talk_there_is_no_charging() -> None:

@@ -512,7 +512,7 @@ def test_a_fault_stops_in_order() -> None:
     talk = Talk().charges_by_card()
     stop = fault(hal.Fault.CABLE_OVER_TEMP_STOP, hal.Severity.STOP)
     assert talk.hears(stop) == [e.OfferNothing(), e.ReportStatus("Faulted"), e.ReportProblem(stop)]
-    assert talk.session.stop is secc.StopReason.FAULT
+    assert talk.session.stop is secc.StopReason.MALFUNCTION
     talk.hears(paused, opened)
     assert talk.end() == e.EndTransaction("AbnormalCondition", "Other")
     assert e.ReportStatus("Occupied") in talk.hears(
