@@ -173,7 +173,8 @@ def _authorization() -> Iterator[Variable]:
     yield Variable(plug_and_charge, "ContractCertificateInstallationEnabled", _BOOLEAN, "true", None, _RW)
     yield Variable(plug_and_charge, "V2GCertificateInstallationEnabled", _BOOLEAN, "true", None, _RW)
     yield Variable(plug_and_charge, "RequestMeteringReceipt", _BOOLEAN, "true", None, _RW)
-    yield Variable(plug_and_charge, "CentralContractValidationAllowed", _BOOLEAN, "true", None, _RW)
+    # A contract of a root that nobody has given us is refused here, until a CSMS says that it verifies such.
+    yield Variable(plug_and_charge, "CentralContractValidationAllowed", _BOOLEAN, "false", None, _RW)
     yield Variable(plug_and_charge, "ContractValidationOffline", _BOOLEAN, "false", None, _RW)
 
 

@@ -107,6 +107,7 @@ async def test_a_boot_answer_without_a_status_is_no_answer(bench: Any, wait_unti
 
 async def test_a_contract_is_authorized_with_its_certificate_and_hashes(bench: Any) -> None:
     station = await bench.station()
+    station.model.assign("ISO15118Ctrlr", "CentralContractValidationAllowed", "true")
     answer = await station.authorize(CONTRACT, "-----BEGIN CERTIFICATE-----", [OCSP] * 5)
     assert (answer.status, answer.certificate_status) == (AuthorizationStatus.ACCEPTED, "Accepted")
     request = bench.csms.received("Authorize")[0]
@@ -123,6 +124,7 @@ async def test_a_contract_is_authorized_with_its_certificate_and_hashes(bench: A
 
 async def test_a_certificate_too_long_for_the_message_is_left_out(bench: Any) -> None:
     station = await bench.station()
+    station.model.assign("ISO15118Ctrlr", "CentralContractValidationAllowed", "true")
     await station.authorize(CONTRACT, "x" * 5501, [OCSP])
     assert "certificate" not in bench.csms.received("Authorize")[0]
 

@@ -47,7 +47,6 @@ async def until(site: Any, authorization: Authorization) -> None:
 
 async def test_tc_c_50(running: Any, pki: Pki) -> None:
     """Verified here, accepted by the CSMS: hash data of leaf and sub-CAs, alone where the CSMS may not verify"""
-    await running.configure(ISO15118Ctrlr_CentralContractValidationAllowed="false")
     await running.until(lambda: not running.evses[1].state.contract_rules.central_validation)
     await present(running, pki)
     authorize = await asked(running)
@@ -77,6 +76,7 @@ async def test_tc_c_51(running: Any, pki: Pki, certificate: str) -> None:
 
 async def test_tc_c_52(running: Any, pki: Pki) -> None:
     """Of a root the station does not have: the CSMS gets the chain, verifies it and accepts"""
+    await running.configure(ISO15118Ctrlr_CentralContractValidationAllowed="true")
     await running.until(lambda: running.evses[1].state.contract_rules == ContractRules(True, True, True))
     await present(running, pki, with_root=False)
     authorize = await asked(running)
@@ -87,6 +87,7 @@ async def test_tc_c_52(running: Any, pki: Pki) -> None:
 
 async def test_tc_c_53(running: Any, pki: Pki) -> None:
     """Of a root the station does not have, and the CSMS finds it wrong; or may not be asked"""
+    await running.configure(ISO15118Ctrlr_CentralContractValidationAllowed="true")
     await running.until(lambda: running.evses[1].state.contract_rules.central_validation)
     running.csms.behaviour.answers["Authorize"] = {
         "idTokenInfo": {"status": "Invalid"},
@@ -105,7 +106,9 @@ async def offline(site: Any, pki: Pki, allowed: str, *, with_root: bool = True) 
     """The local list knows the contract; the CSMS is away."""
     entry = {"idToken": {"idToken": EMAID, "type": "eMAID"}, "idTokenInfo": {"status": "Accepted"}}
     await site.call("SendLocalList", versionNumber=1, updateType="Full", localAuthorizationList=[entry])
-    await site.configure(ISO15118Ctrlr_ContractValidationOffline=allowed)
+    await site.configure(
+        ISO15118Ctrlr_ContractValidationOffline=allowed, ISO15118Ctrlr_CentralContractValidationAllowed="true"
+    )
     await site.until(lambda: site.evses[1].state.contract_rules.central_validation)
     await site.go_offline()
     await present(site, pki, with_root=with_root)
