@@ -24,7 +24,7 @@ SESSION_S = 55.0
 
 CHARGE_S = {Kind.IEC: 18, **dict.fromkeys(DC, 14)}
 USUAL_CHARGE_S = 20
-WITH_CARD = {Kind.ISO2_AC_EIM, Kind.ISO20_AC_EIM, Kind.IEC, *DC}
+WITH_CARD = {Kind.ISO2_AC_EIM, Kind.ISO20_AC_EIM, Kind.IEC, *DC} - {Kind.ISO20_DC_PNC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _show(kind: Kind, directory: Path) -> int:
 def _options(kind: Kind) -> Options:
     """The CSMS lowers the current of an AC vehicle on the way; a DC output has 60 kW to begin with."""
     if kind in DC:
-        return Options(dc=True, sampled_interval_s=3.0)
+        return Options(dc=True, iso20=kind in ISO_20, sampled_interval_s=3.0)
     return Options(lower_after_updates=4, iso20=kind in ISO_20, provides_contracts=kind in INSTALLING)
 
 

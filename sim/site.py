@@ -210,7 +210,7 @@ class Site:
         line = {"device": self._path(f"dcline{number}"), "baudrate": 115200}
         return {
             "meter": {"model": METER_MODEL, "unit": METER_UNIT, **line},
-            "protocols": ["din-70121", "iso15118-2"],
+            "protocols": ["din-70121", "iso15118-2", *(["iso15118-20"] if self.options.iso20 else [])],
             # DIN SPEC 70121 has no TLS.
             "allow_plain_tcp": True,
             "dc": {

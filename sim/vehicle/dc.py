@@ -13,9 +13,9 @@ from pathlib import Path
 from sim.dc.plug import DcPlug
 from sim.ev.link import Ending, Exchange, Outcome, drive
 from sim.ev.script import Reply
-from sim.ev.tls import context_2
-from sim.ev.values import of_physical
-from sim.ev.wishes import Service, Speaks, Wishes
+from sim.ev.tls import context_2, context_20
+from sim.ev.values import of_physical, of_rational
+from sim.ev.wishes import Credential, Service, Speaks, Wishes
 from sim.vehicle.log import EventLog
 from sim.vehicle.ports import Cable
 from sim.vehicle.verdict import ExitCode, Verdict
@@ -36,6 +36,10 @@ class DcOptions:
     v2g_root: Path | None
     """None: no TLS."""
     charge_s: float
+    vehicle: Credential | None = None
+    """The vehicle's own certificate, which ISO 15118-20 wants to see."""
+    contract: Credential | None = None
+    """None: somebody else pays."""
     battery_v: float = 380.0
     soc_percent: float = 30.0
     max_current_a: float = 60.0
@@ -71,6 +75,7 @@ class _Session:
         wishes = Wishes(
             speaks=options.speaks,
             service=Service.DC,
+            contract=options.contract,
             loops=max(1, round(options.charge_s / LOOP_PACE_S)),
             loop_pace_s=LOOP_PACE_S,
             ongoing_pace_s=ONGOING_PACE_S,
@@ -83,8 +88,11 @@ class _Session:
         return self._verdict(outcome)
 
     def _tls(self) -> ssl.SSLContext | None:
-        root = self._options.v2g_root
-        return None if root is None else context_2(root.read_bytes())
+        options = self._options
+        if options.v2g_root is None:
+            return None
+        root = options.v2g_root.read_bytes()
+        return context_20(root, options.vehicle) if options.speaks is Speaks.ISO_20 else context_2(root)
 
     async def _power(self, on: bool) -> None:
         """State C before CableCheckReq; after PowerDelivery Stop the contactors without current, then state B."""
@@ -104,8 +112,9 @@ class _Session:
         self._events.write("message", name=reply.name, code=reply.code, took_s=exchange.answered_s - exchange.sent_s)
         self._note_status(reply)
         contacts = self._plug.contacts
-        if reply.name == "PreChargeRes":
-            present_v = of_physical(reply.elements["EVSEPresentVoltage"])
+        if reply.name in ("PreChargeRes", "DC_PreChargeRes"):
+            read = of_rational if self._options.speaks is Speaks.ISO_20 else of_physical
+            present_v = read(reply.elements["EVSEPresentVoltage"])
             if abs(present_v - self._options.battery_v) <= 20 and not self._closed:
                 self._closing = asyncio.create_task(self._close_contactors(True))
         if contacts.current_a > LOAD_A and not self._drew:

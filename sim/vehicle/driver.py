@@ -40,13 +40,20 @@ class Kind(StrEnum):
     """As in ISO 15118-2; without a certificate it pays by card."""
     ISO2_DC_EIM = "iso2-dc-eim"
     DIN_DC = "din-dc"
+    ISO20_DC_EIM = "iso20-dc-eim"
+    ISO20_DC_PNC = "iso20-dc-pnc"
     IEC = "iec"
 
 
-ISO_20 = {Kind.ISO20_AC_PNC, Kind.ISO20_AC_EIM, Kind.ISO20_AC_INSTALL}
+ISO_20 = {kind for kind in Kind if kind.startswith("iso20")}
 INSTALLING = {Kind.ISO2_AC_INSTALL, Kind.ISO20_AC_INSTALL}
 V2G_ROOT = "iso15118_2/certs/v2gRootCACert.pem"
-DC: dict[Kind, Speaks] = {Kind.ISO2_DC_EIM: Speaks.ISO_2, Kind.DIN_DC: Speaks.DIN}
+DC: dict[Kind, Speaks] = {
+    Kind.ISO2_DC_EIM: Speaks.ISO_2,
+    Kind.DIN_DC: Speaks.DIN,
+    Kind.ISO20_DC_EIM: Speaks.ISO_20,
+    Kind.ISO20_DC_PNC: Speaks.ISO_20,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +122,10 @@ async def _session(vehicle: Vehicle, cable: Cable, means: Means, charger: Onboar
         took_s=round(matched.took_s, 3),
         joined_s=round(matched.joined_s, 3),
     )
-    if vehicle.kind in ISO_20 | INSTALLING:
-        return _judge(await _scripted(vehicle, charger, events), charger)
     if vehicle.kind in DC:
         return await dc.charge(_dc_options(vehicle), cable, events)
+    if vehicle.kind in ISO_20 | INSTALLING:
+        return _judge(await _scripted(vehicle, charger, events), charger)
     options = EvccOptions(
         interface=vehicle.interface,
         pki=vehicle.pki,
@@ -156,6 +163,8 @@ def _dc_options(vehicle: Vehicle) -> DcOptions:
         # DIN SPEC 70121 knows no TLS.
         v2g_root=vehicle.pki / V2G_ROOT if vehicle.tls and speaks is not Speaks.DIN else None,
         charge_s=vehicle.goal.charge_s,
+        vehicle=scripted.vehicle_of(vehicle.pki) if speaks is Speaks.ISO_20 else None,
+        contract=scripted.contract_of(vehicle.pki) if vehicle.kind is Kind.ISO20_DC_PNC else None,
         max_current_a=vehicle.max_dc_a,
     )
 

@@ -48,8 +48,8 @@ class Options:
 
 async def charge(options: Options, charger: OnboardCharger, events: EventLog) -> SessionEnd:
     """Runs one session to its end. Cancel it to break off."""
-    vehicle = read_credential(options.pki, "oemLeaf", "oemSubCA2", "oemSubCA1")
-    contract = read_credential(options.pki, "contractLeaf", "moSubCA2", "moSubCA1") if options.contract else None
+    vehicle = vehicle_of(options.pki)
+    contract = contract_of(options.pki) if options.contract else None
     wishes = Wishes(
         options.speaks,
         Service.AC,
@@ -100,6 +100,15 @@ def _note(outcome: Outcome, events: EventLog) -> None:
         events.write("contract", emaid=outcome.told.contract.name)
     if outcome.told.receipts:
         events.write("receipt", count=outcome.told.receipts)
+
+
+def vehicle_of(pki: Path) -> Credential:
+    """The provisioning certificate, which is the vehicle's in TLS too."""
+    return read_credential(pki, "oemLeaf", "oemSubCA2", "oemSubCA1")
+
+
+def contract_of(pki: Path) -> Credential:
+    return read_credential(pki, "contractLeaf", "moSubCA2", "moSubCA1")
 
 
 def read_credential(pki: Path, *names: str) -> Credential:

@@ -75,3 +75,16 @@ def test_iso_15118_2_with_a_contract_that_is_installed_and_one_that_is_not(make_
     vehicle = site.start_vehicle("iso2-ac-eim", *BRIEFLY, *WITH_CARD)
     assert until_it_leaves(site, vehicle) == 0, site.log_of("vehicle")
     assert until_ended(site)[0]["idToken"]["idToken"] == CARD
+
+
+def test_iso_15118_20_dc_with_a_contract(make_site: Callable[..., Site]) -> None:
+    site = make_site(Options(sampled_interval_s=1.0, iso20=True, dc=True))
+    vehicle = site.start_vehicle("iso20-dc-pnc", *BRIEFLY)
+    assert until_it_leaves(site, vehicle) == 0, site.log_of("vehicle")
+    events = until_ended(site)
+    assert_whole(site, events)
+    assert events[0]["idToken"] == {"idToken": EMAID, "type": "eMAID"}
+    stages = [fact["stage"] for fact in facts(site, "DcStaged")]
+    reached = [stages.index(stage) for stage in ("cable check", "pre-charge", "charging", "discharging")]
+    assert reached == sorted(reached)
+    assert not [event for event in site.read("vehicle") if event["event"] == "contactors" and event["under_load"]]
