@@ -131,9 +131,10 @@ class FetchCertificate:
 
 @dataclass(frozen=True, slots=True)
 class UseReservation:
-    """Its holder was authorised here."""
+    """Its holder was authorised here, by this token."""
 
     reservation_id: int
+    token: IdToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,8 +291,8 @@ class Evse:
                 operator.authorize(self.number, token, contract)
             case effects.FetchCertificate(request):
                 operator.fetch_certificate(self.number, request)
-            case effects.UseReservation(reservation_id):
-                operator.reservation_used(self.number, reservation_id)
+            case effects.UseReservation(reservation_id, token):
+                operator.reservation_used(self.number, reservation_id, token)
             case effects.Plan(needs, anew):
                 operator.plan(self.number, needs, self._settings.phases, anew=anew)
             case effects.TellPlan(chosen):

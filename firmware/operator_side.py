@@ -193,8 +193,8 @@ class OperatorSide:
     ) -> None:
         self._post(partial(self._station.transaction_ended, evse, trigger, reason, meter, token))
 
-    def reservation_used(self, evse: EvseId, reservation_id: int) -> None:
-        self._do(partial(self._station.reservation_used, evse, reservation_id))
+    def reservation_used(self, evse: EvseId, reservation_id: int, token: IdToken) -> None:
+        self._do(partial(self._station.reservation_used, evse, reservation_id, token))
 
     def meter_sampled(self, evse: EvseId, reading: MeterReading) -> None:
         self._post(partial(self._station.meter_sampled, evse, reading))

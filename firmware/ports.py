@@ -91,7 +91,7 @@ class Operator(Protocol):
         token: IdToken | None,
     ) -> None: ...
 
-    def reservation_used(self, evse: EvseId, reservation_id: int) -> None:
+    def reservation_used(self, evse: EvseId, reservation_id: int, token: IdToken) -> None:
         """Before the transaction's event that follows from it."""
         ...
 

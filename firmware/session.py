@@ -472,7 +472,7 @@ class Session:
         if not state.plugged:
             state.token_deadline_s = self.record.now + state.rules.ev_connection_timeout_s
         if state.reserved and (holder := state.reserved.holder(token, group_id)):
-            yield effects.UseReservation(holder.reservation_id)
+            yield effects.UseReservation(holder.reservation_id, token)
         if state.transaction_open:
             yield effects.UpdateTransaction(trigger, state.charging_state, token, state.remote_start_id)
 

@@ -73,7 +73,10 @@ class Costs:
         """A transaction, or its token, is there."""
         self._evses[transaction_id] = evse
         known = self._tokens.get(_key(token), _Account()) if token is not None else _Account()
-        self._accounts[transaction_id] = known
+        before = self._accounts.get(transaction_id, known)
+        self._accounts[transaction_id] = replace(
+            before, language=before.language or known.language, tariff=before.tariff or known.tariff
+        )
         if token is not None:
             self._greeting = None
         for other, of_evse in list(self._evses.items()):

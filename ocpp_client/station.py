@@ -526,9 +526,9 @@ class OcppStation:
         if state is not None:
             self._blocks.transaction_ended(state.transaction_id, offline=not self.online)
 
-    def reservation_used(self, evse_id: EvseId, reservation_id: int) -> None:
-        """Its holder was authorised at this EVSE: the transaction's next event names it (H03)."""
-        self._desk.name_reservation(evse_id, reservation_id)
+    def reservation_used(self, evse_id: EvseId, reservation_id: int, token: IdToken) -> None:
+        """Its holder was authorised at this EVSE: the event with the token names it (H03)."""
+        self._desk.name_reservation(evse_id, reservation_id, token)
         self._blocks.reservations.used(reservation_id)
 
     async def meter_sampled(self, evse_id: EvseId, reading: MeterReading) -> None:

@@ -94,7 +94,7 @@ class TransactionDesk:
         self._sampler = Sampler()
         self._ended_sampler = Sampler()
         self._remote_profiles: dict[int, Payload] = {}
-        self._used_reservations: dict[EvseId, int] = {}
+        self._used_reservations: dict[EvseId, tuple[int, IdToken]] = {}
         self._latest_meter: dict[EvseId, MeterReading] = {}
         self._noted_meter_s: dict[EvseId, float] = {}
         self._sampled_at_s: dict[EvseId, float] = {}
@@ -208,13 +208,15 @@ class TransactionDesk:
         self.profiles_changed(self._loop.time())
         await self._store(event)
 
-    def name_reservation(self, evse_id: EvseId, reservation_id: int) -> None:
-        """In the next event with a token (H03.FR.09)."""
-        self._used_reservations[evse_id] = reservation_id
+    def name_reservation(self, evse_id: EvseId, reservation_id: int, token: IdToken) -> None:
+        """In the next event with a token, if it is this one (H03.FR.09): a driver may leave without having charged."""
+        self._used_reservations[evse_id] = reservation_id, token
 
     async def _store(self, event: TransactionEvent) -> None:
-        if "idToken" in event.payload and event.state.evse_id in self._used_reservations:
-            event.payload["reservationId"] = self._used_reservations.pop(event.state.evse_id)
+        if "idToken" in event.payload and (used := self._used_reservations.pop(event.state.evse_id, None)):
+            reservation_id, token = used
+            if event.state.id_token == token:
+                event.payload["reservationId"] = reservation_id
         self._noted_meter_s[event.state.evse_id] = self._loop.time()
         store = self._dialogue.store
         if not await store("TransactionEvent", event.payload, event.state, ended=event.ended):

@@ -30,7 +30,7 @@ UNTIL = datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
 HOLDER = ocpp.ReservationHolder(7, CARD, "fleet", UNTIL)
 RESERVED = ocpp.ReservationsChanged(EvseId(1), (HOLDER,), exclusive=True)
 SHARED = ocpp.ReservationsChanged(EvseId(1), (HOLDER,), exclusive=False)
-USE = e.UseReservation(7)
+USE = e.UseReservation(7, CARD)
 
 
 def talk(reserved: ocpp.ReservationsChanged = RESERVED, *, has_plc: bool = False) -> Talk:
@@ -54,14 +54,15 @@ def test_another_driver_is_turned_away_and_the_holder_may_come() -> None:
 
 
 def test_the_group_may_use_it() -> None:
-    assert USE in talk().hears(other_swipe, AuthorizationAnswered(OTHER, of_group("fleet")))
-    assert USE not in talk().hears(other_swipe, AuthorizationAnswered(OTHER, of_group("others")))
+    use = e.UseReservation(7, OTHER)
+    assert use in talk().hears(other_swipe, AuthorizationAnswered(OTHER, of_group("fleet")))
+    assert use not in talk().hears(other_swipe, AuthorizationAnswered(OTHER, of_group("others")))
 
 
 def test_where_others_are_open_anybody_may_come() -> None:
     effects = talk(SHARED).hears(other_swipe, AuthorizationAnswered(OTHER, YES))
     assert any(isinstance(effect, e.StartTransaction) for effect in effects)
-    assert USE not in effects
+    assert not any(isinstance(effect, e.UseReservation) for effect in effects)
     assert USE in talk(SHARED).hears(swipe, AuthorizationAnswered(CARD, YES))
 
 

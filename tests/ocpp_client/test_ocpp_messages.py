@@ -229,6 +229,18 @@ def test_another_tariff() -> None:
     assert told(costs) == ["dear"]
 
 
+def test_another_token_of_the_group_does_not_reset_the_cost() -> None:
+    costs = Costs()
+    costs.began(ONE, "T", None)
+    costs.updated("T", 2)
+    costs.authorized(CARD, info_of("0.50/kWh"), 0.0)
+    costs.began(ONE, "T", CARD)
+    assert told(costs) == ["0.50/kWh", "Cost so far: 2.00 EUR"]
+    costs.authorized(OTHER, info_of("0.99/kWh"), 0.0)
+    costs.began(ONE, "T", OTHER)
+    assert told(costs) == ["0.50/kWh", "Cost so far: 2.00 EUR"]
+
+
 @pytest.mark.parametrize("response", [{"totalCost": "1"}, {"totalCost": True}, {"idTokenInfo": 3}, {"totalCost": None}])
 def test_rubbish_in_an_answer(response: Payload) -> None:
     costs = Costs()

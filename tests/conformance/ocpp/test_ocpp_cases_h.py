@@ -281,3 +281,15 @@ async def test_who_charges_already_is_not_disturbed(site: Any) -> None:
     told = len(site.csms.received("StatusNotification"))
     await site.event("Ended")
     await site.status("Available", 2, after=told - 2)
+
+
+async def test_a_holder_who_leaves_without_charging_takes_the_reservation_along(running: Any) -> None:
+    await running.configure(TxCtrlr_EVConnectionTimeOut="0")
+    await reserved(running)
+    told = len(running.csms.received("StatusNotification"))
+    running.board.swipe()
+    await running.status("Available", after=told)
+    await running.until(lambda: not running.evses[1].state.authorized)
+    running.board.plug()
+    running.board.swipe(OTHER)
+    assert "reservationId" not in await running.event("Started")
