@@ -4,11 +4,14 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from firmware import config
+from firmware.control.grid_methods import GRID_METHODS
+from firmware.control.rpc import RpcError
 from firmware.dimming_log import MAX_BYTES, DimmingLog
 from firmware.evse import Observation
 from firmware.grid import Cause, Dimming, Grid, Limited, Noted, Outcome
@@ -234,3 +237,26 @@ async def test_an_energy_manager_by_modbus(tmp_path: Path) -> None:
     await line.close()
     await server.close()
     await rig.side.close()
+
+
+# --- The control socket ---
+
+
+async def test_the_methods_of_the_control_socket(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    call: Any = SimpleNamespace(station=SimpleNamespace(grid=rig.side))
+    await GRID_METHODS["Grid.Limit"].handler(call, limit_ma=12_500)
+    shown = await GRID_METHODS["Grid.Dim"].handler(call, active=True)
+    assert shown == {
+        "limits_a": {"energy_manager": 12.5, "dimming": 6.09},
+        "dimmed_by": ["control"],
+        "power_w": 0.0,
+    }
+    await GRID_METHODS["Grid.Limit"].handler(call, limit_ma=None)
+    assert rig.site.limits["energy_manager"] is None
+    await rig.side.close()
+    answer: Any = await GRID_METHODS["Grid.DimmingLog"].handler(call, limit=1)
+    assert [entry["event"] for entry in answer["entries"]] == ["ordered"]
+    call.station.grid = None
+    with pytest.raises(RpcError):
+        await GRID_METHODS["Grid.Show"].handler(call)
