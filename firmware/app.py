@@ -403,6 +403,13 @@ def _most_a(settings: EvseSettings) -> float:
     return settings.max_current_a if settings.dc is None else math.inf
 
 
+def _rating_a(settings: EvseSettings) -> float:
+    """Per phase, as the CSMS counts."""
+    if settings.dc is None:
+        return settings.max_current_a
+    return settings.dc.max_power_w / (settings.phases * settings.nominal_voltage_v)
+
+
 def _session(config: Config, settings: EvseSettings) -> Session:
     return Session(
         Limits(board_a=None),
@@ -461,7 +468,8 @@ def _ocpp_config(config: Config, overrides: tuple[Override, ...]) -> OcppConfig:
         evse_count=len(config.evse),
         phases=first.phases,
         nominal_voltage_v=first.nominal_voltage_v,
-        max_current_a=first.max_current_a,
+        max_current_a=_rating_a(first),
+        dc=first.dc is not None,
         discharges=any(evse.discharge_limit_a > 0 for evse in config.evse),
         security_profile=csms.security_profile,
         password=csms.password,

@@ -36,23 +36,20 @@ class GridGuard:
     allows: bool = field(default=False, init=False)
     _cut: bool = field(default=False, init=False)
     _sound_since_s: float | None = field(default=None, init=False)
-    _soc_percent: float | None = field(default=None, init=False)
 
-    def vehicle_says(self, soc_percent: float | None) -> None:
-        """Its state of charge, where it tells one before the meter's readings do."""
-        self._soc_percent = soc_percent
+    def measured(self, reading: MeterReading, soc_percent: float | None, now: float) -> bool:
+        """Whether feeding is allowed from now on; the state of charge is the vehicle's word, where it gives one.
 
-    def measured(self, reading: MeterReading, now: float) -> bool:
-        """Whether feeding is allowed from now on."""
+        Of a DC output the meter says nothing about the grid: there the converter has its own protection.
+        """
         nominal_v = self.feeding.voltage_v
-        volts = [phase_v / nominal_v for phase_v in reading.voltage_v[: self.feeding.phases]]
+        volts = [] if reading.dc else [phase_v / nominal_v for phase_v in reading.voltage_v[: self.feeding.phases]]
         hertz = reading.frequency_hz
         if not _within(volts, LOWEST_VOLTAGE, HIGHEST_VOLTAGE) or not _frequency(hertz, LOWEST_HZ, HIGHEST_HZ):
             self._cut, self._sound_since_s = True, None
         elif self._cut:
             self._await_return(volts, hertz, now)
-        soc = reading.soc_percent if reading.soc_percent is not None else self._soc_percent
-        self.allows = not self._cut and (soc is None or soc > self.feeding.reserve_percent)
+        self.allows = not self._cut and (soc_percent is None or soc_percent > self.feeding.reserve_percent)
         return self.allows
 
     def _await_return(self, volts: list[float], hertz: float | None, now: float) -> None:

@@ -46,7 +46,7 @@ from ocpp_client.ports import (
     TriggerReason,
     UnlockRequested,
 )
-from secc.ports import InternetAccess, ParkingStatus, PausedSession, StationView, ValueAddedService
+from secc.ports import DcView, InternetAccess, ParkingStatus, PausedSession, StationView, ValueAddedService
 from secc.schedules import LimitPeriod
 
 QUEUE_LENGTH = 1000
@@ -369,17 +369,27 @@ class Evse:
             renegotiation_id=str(state.plans) if state.plans else "",
             schedule=tuple(self._ahead()),
             services=tuple(_SERVICES[name] for name in settings.value_added_services),
-            dc=None if self.dc is None or settings.dc is None else dc_view(self.dc.levels(), settings.dc),
+            dc=None if self.dc is None or settings.dc is None else self._dc_view(self.dc, settings.dc),
         )
+
+    def _dc_view(self, dc: DcSupport, settings: config.Dc) -> DcView:
+        """The operator's limits are of what feeds the output, per phase."""
+        state, watts = self._session.state, self._settings.phases * self._settings.nominal_voltage_v
+        seen = dc_view(dc.levels(), settings)
+        if not state.discharge_a:
+            return seen
+        return replace(seen, max_power_w=state.offer_a * watts, discharge_power_w=state.discharge_a * watts)
 
     def _ahead(self) -> Iterator[LimitPeriod]:
         """The operator's periods. A share of the site that nobody contends for will grow as they let it."""
         state = self._session.state
-        limits = state.limits
+        limits, watts = state.limits, self._settings.phases * self._settings.nominal_voltage_v
         if limits.site_a is not None and limits.site_a >= replace(limits, site_a=None).offer_a:
             limits = replace(limits, site_a=state.site_ceiling_a)
         for period in state.schedule:
-            yield LimitPeriod(period.from_s, replace(limits, profile_a=period.limit_a).offer_a)
+            then = replace(limits, profile_a=period.limit_a)
+            limit_a = then.lowest_a if state.dc else then.offer_a
+            yield LimitPeriod(period.from_s, limit_a, limit_a * watts if state.dc else None)
 
     def _with_soc(self, reading: MeterReading) -> MeterReading:
         return replace(reading, soc_percent=self._session.state.soc_percent) if reading.dc else reading

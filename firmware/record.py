@@ -94,7 +94,7 @@ class Record:
             return ChargingState.IDLE
         if state.transferring:
             return ChargingState.CHARGING
-        withheld = state.suspended or state.stopped or not state.limits.offer_a
+        withheld = state.suspended or state.stopped or not (state.offer_a or state.discharge_a)
         if withheld and (state.authorized or state.has_charged):
             return ChargingState.SUSPENDED_EVSE
         not_ready = state.not_ready_at_s is not None and self.now >= state.not_ready_at_s

@@ -328,7 +328,7 @@ class Session:
         self.state.certificate_answer = fact
 
     def _meter_sampled(self, fact: hal.MeterSampled) -> None:
-        self.state.may_feed = self._guard.measured(fact.reading, self.record.now)
+        self.state.may_feed = self._guard.measured(fact.reading, self.state.soc_percent, self.record.now)
 
     def _energy_requested(self, fact: EnergyRequested) -> Iterable[Effect]:
         """The operator hears of the needs but where it sent the vehicle back itself: then its plan is ready (K16)."""
@@ -336,7 +336,6 @@ class Session:
         state.bidirectional = fact.max_discharge_power_w is not None
         if fact.max_discharge_power_w is not None:
             state.ev_feeds_a = fact.max_discharge_power_w / (state.feeding.phases * state.feeding.voltage_v)
-        self._guard.vehicle_says(fact.soc_percent)
         if fact.soc_percent is not None:
             state.soc_percent = fact.soc_percent
         if fact.request_id:

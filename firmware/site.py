@@ -114,8 +114,10 @@ class Site:
         state = evse.state
         most_a = replace(state.limits, site_a=None).offer_a
         least_a = state.least_a
+        if state.dc:
+            most_a, least_a = replace(state.limits, site_a=None).lowest_a, 0.0
         if state.bidirectional:  # It follows a set-point, from nothing to all: room for that is kept.
-            most_a, least_a = replace(state.limits, site_a=None, profile_a=None).offer_a, 0.0
+            most_a, least_a = replace(state.limits, site_a=None, profile_a=None).lowest_a, 0.0
         present = state.plugged and state.authorized and state.operative and not state.stopped and not state.spent
         needs = self._needs.get(number)
         if needs is None:

@@ -169,8 +169,8 @@ class State:
 
     @property
     def offer_a(self) -> float:
-        """What the vehicle may draw. One that feeds back follows below 6 A too: the pilot is not its guide."""
-        return self.limits.lowest_a if self.bidirectional else self.limits.offer_a
+        """What the vehicle may draw. With DC, or where it feeds back too, the pilot's 6 A are no floor."""
+        return self.limits.lowest_a if self.bidirectional or self.dc else self.limits.offer_a
 
     @property
     def discharge_a(self) -> float:

@@ -59,6 +59,7 @@ class OcppConfig:
     web_socket_ping_s: float = 30.0
     offline_threshold_s: float = 60.0
     ev_connection_timeout_s: float = 60.0
+    dc: bool = False
     discharges: bool = False
     """Whether a limit below 0 is a set-point for a vehicle that can feed back."""
     schedule_wait_s: float = 30.0

@@ -169,7 +169,9 @@ class OcppStation:
         self._transactions = Transactions(
             lambda: str(uuid.uuid4()), lambda: sampled_measurands(self.model), config.phases
         )
-        supply = Supply(config.phases, config.nominal_voltage_v, config.max_current_a, discharges=config.discharges)
+        supply = Supply(
+            config.phases, config.nominal_voltage_v, config.max_current_a, dc=config.dc, discharges=config.discharges
+        )
         self._profiles = Profiles(config.evse_count, supply, self._transactions.on)
         self._availability = Availability(config.evse_count)
         self._desk = TransactionDesk(

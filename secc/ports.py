@@ -83,6 +83,8 @@ class DcView:
     max_discharge_current_a: float = 0.0
     """What the output can take back from a vehicle; 0: it can't."""
     max_discharge_power_w: float = 0.0
+    discharge_power_w: float = 0.0
+    """What a bidirectional vehicle under dynamic control shall feed back now; 0: it charges."""
 
 
 @dataclass(frozen=True, slots=True)

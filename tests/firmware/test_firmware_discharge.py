@@ -25,7 +25,7 @@ from secc import ports as secc
 from secc.schedules import EnergyRequested
 from secc.v2g.elements import Elements
 from tests.secc.support import VIEW
-from tests.secc.v2g.talk20 import AC_BPT_DYNAMIC_LOOP, Talk20, number
+from tests.secc.v2g.talk20 import AC_BPT_DYNAMIC_LOOP, DC_BPT_VIEW, Talk20, dc_dynamic_loop, number
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FEEDING = Feeding(limit_a=20.0, reserve_percent=30.0)
@@ -56,31 +56,31 @@ def reading(volts: float = 230.0, hertz: float | None = 50.0, soc: float | None 
 def test_the_grid_and_the_reserve_decide(bad: MeterReading, allowed: bool) -> None:
     guard = GridGuard(FEEDING)
     assert not guard.allows, "nothing is fed before a reading"
-    assert guard.measured(bad, 0.0) is allowed
+    assert guard.measured(bad, bad.soc_percent, 0.0) is allowed
 
 
 def test_it_comes_back_after_a_minute_within_the_narrower_band() -> None:
     guard = GridGuard(FEEDING)
-    guard.measured(reading(hertz=51.6), 0.0)
-    assert not guard.measured(reading(hertz=50.3), 10.0), "sound enough to stay, not to come back"
-    assert not guard.measured(reading(), 20.0)
-    assert not guard.measured(reading(volts=190.0), 50.0)
-    assert not guard.measured(reading(), 60.0)
-    assert not guard.measured(reading(), 60.0 + RETURN_S - 1)
-    assert guard.measured(reading(), 60.0 + RETURN_S)
-    assert guard.measured(reading(hertz=50.3), 200.0)
+    guard.measured(reading(hertz=51.6), None, 0.0)
+    assert not guard.measured(reading(hertz=50.3), None, 10.0), "sound enough to stay, not to come back"
+    assert not guard.measured(reading(), None, 20.0)
+    assert not guard.measured(reading(volts=190.0), None, 50.0)
+    assert not guard.measured(reading(), None, 60.0)
+    assert not guard.measured(reading(), None, 60.0 + RETURN_S - 1)
+    assert guard.measured(reading(), None, 60.0 + RETURN_S)
+    assert guard.measured(reading(hertz=50.3), None, 200.0)
 
 
 def test_a_dip_on_one_phase_is_enough() -> None:
     dip = replace(reading(), voltage_v=(230.0, 180.0, 230.0))
-    assert not GridGuard(FEEDING).measured(dip, 0.0)
-    assert GridGuard(replace(FEEDING, phases=1)).measured(dip, 0.0)
+    assert not GridGuard(FEEDING).measured(dip, None, 0.0)
+    assert GridGuard(replace(FEEDING, phases=1)).measured(dip, None, 0.0)
 
 
-def test_a_vehicle_that_told_its_state_of_charge_itself() -> None:
-    guard = GridGuard(FEEDING)
-    guard.vehicle_says(25)
-    assert not guard.measured(reading(), 0.0)
+def test_of_a_dc_output_only_the_reserve_counts() -> None:
+    output = replace(reading(), voltage_v=(400.0, 0.0, 0.0), dc=True)
+    assert GridGuard(FEEDING).measured(output, None, 0.0)
+    assert not GridGuard(FEEDING).measured(output, 25.0, 0.0)
 
 
 # --- The session ---
@@ -139,6 +139,20 @@ def test_a_vehicle_that_cannot_feed_back_pauses() -> None:
     done = session.feed(limit(-8.0), 1.0)
     assert session.state.discharge_a == session.state.offer_a == 0.0
     assert effects.LimitCurrent(0.0) in done
+
+
+def test_a_dc_vehicle_feeds_back_the_set_point_at_the_voltage_that_is_there() -> None:
+    talk = Talk20(DC_BPT_VIEW, service=6, dynamic=True).charging()
+    talk.output(present_voltage_v=400.0, discharge_power_w=8000.0)
+    answer = talk.ask("DC_ChargeLoopReq", dc_dynamic_loop("BPT_"))
+    assert answer is not None
+    assert talk.facts_of(secc.DcTarget)[-1].current_a == pytest.approx(-20.0)
+    talk.output(discharge_power_w=19_000.0)
+    talk.ask("DC_ChargeLoopReq", dc_dynamic_loop("BPT_"))
+    assert talk.facts_of(secc.DcTarget)[-1].current_a == pytest.approx(-27.5), "11 kW is the vehicle's most"
+    talk.output(discharge_power_w=0.0)
+    talk.ask("DC_ChargeLoopReq", dc_dynamic_loop("BPT_"))
+    assert talk.facts_of(secc.DcTarget)[-1].current_a > 0
 
 
 def test_one_that_is_to_end_feeds_no_more() -> None:

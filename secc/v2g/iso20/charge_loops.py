@@ -59,7 +59,8 @@ def _demand(said: Elements, session: Session20, around: Surroundings) -> Demand:
     if session.control_mode is ControlMode.SCHEDULED:
         volts, amps = rational(said, "EVTargetVoltage"), rational(said, "EVTargetCurrent")
     else:
-        volts, amps = rational(said, "EVMaximumVoltage"), _most_a(said, around.dc)
+        volts = rational(said, "EVMaximumVoltage")
+        amps = -_feed_a(said, around.dc) if _feeds(session, around.dc) else _most_a(said, around.dc)
     met = demand(volts or 0.0, amps or 0.0, session, around.view, around.dc)
     if met.target.voltage_v <= 0:
         return replace(met, target=DcTarget(0.0, 0.0))
@@ -70,6 +71,17 @@ def _most_a(said: Elements, dc: DcView) -> float:
     """The vehicle's limits of current and of power, the latter at the voltage that is there."""
     most_w, volts = rational(said, "EVMaximumChargePower") or 0.0, max(dc.present_voltage_v, 1.0)
     return min(rational(said, "EVMaximumChargeCurrent") or 0.0, most_w / volts)
+
+
+def _feeds(session: Session20, dc: DcView) -> bool:
+    return session.bidirectional and dc.discharge_power_w > 0
+
+
+def _feed_a(said: Elements, dc: DcView) -> float:
+    """The set-point, within what the vehicle gives, at the voltage that is there."""
+    volts = max(dc.present_voltage_v, 1.0)
+    most_w = min(rational(said, "EVMaximumDischargePower") or 0.0, dc.discharge_power_w)
+    return min(rational(said, "EVMaximumDischargeCurrent") or 0.0, most_w / volts)
 
 
 def _dc_limits(dc: DcView, bidirectional: bool) -> Elements:
