@@ -57,6 +57,8 @@ def energies_wh(events: list[Event]) -> list[float]:
 
 def assert_whole(site: Site, events: list[Event]) -> None:
     """One Started, one Ended, no gap, nothing doubled, energy never falls, every message by the schema."""
+    # A message whose answer a killed daemon did not live to see is sent again, word for word.
+    events = [event for at, event in enumerate(events) if at == 0 or event != events[at - 1]]
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     kinds = [event["eventType"] for event in events]
     assert kinds == ["Started", *["Updated"] * (len(kinds) - 2), "Ended"]
@@ -88,7 +90,7 @@ def test_plug_and_charge_with_a_limit_on_the_way(make_site: Callable[..., Site])
     assert not {"Import", "LoadExternal"} & set(commands)
 
     (authorize,) = [line["payload"] for line in site.read("csms") if line["action"] == "Authorize"]
-    assert authorize["certificate"].startswith("-----BEGIN CERTIFICATE-----")
+    assert "certificate" not in authorize, "verified here; the CSMS did not ask to do it"
     assert len(authorize["iso15118CertificateHashData"]) == 3
 
     change = next(fact for fact in facts(site, "CsmsLimit") if fact.get("limit_a") == 10.0)
