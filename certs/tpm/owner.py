@@ -91,21 +91,26 @@ class Tpm:
         Raises KeyUnavailable, SILENT after `limit_s`, and BUSY when others had the TPM for so long.
         """
         try:
-            with self._turns.turn(urgent, limit_s):
-                self.health.operations += 1
-                self.health.busy_since_s = time.monotonic()
-                try:
-                    result = self._run(operation, limit_s)
-                finally:
-                    self.health.busy_since_s = None
-        except TimeoutError:
-            raise KeyUnavailable(KeyFault.BUSY, f"for {limit_s:g} s with others") from None
+            result = self._in_turn(operation, urgent, limit_s)
         except KeyUnavailable as error:
             if error.reason in OF_THE_CHIP:
                 self._note(error.reason)
             raise
         self._note(None)
         return result
+
+    def _in_turn(self, operation: Callable[[ESAPI], T], urgent: bool, limit_s: float) -> T:
+        try:
+            with self._turns.turn(urgent, limit_s):
+                self.health.operations += 1
+                self.health.busy_since_s = time.monotonic()
+                try:
+                    return self._run(operation, limit_s)
+                finally:
+                    self.health.busy_since_s = None
+        except TimeoutError:
+            self.health.count(KeyFault.BUSY)
+            raise KeyUnavailable(KeyFault.BUSY, f"for {limit_s:g} s with others") from None
 
     def _run(self, operation: Callable[[ESAPI], T], limit_s: float) -> T:
         if self._line is None:

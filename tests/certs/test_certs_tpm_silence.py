@@ -95,6 +95,17 @@ def test_what_waits_behind_a_hanging_command_is_told_too(bench) -> None:
     assert time.monotonic() - begun < 3 * LIMIT_S + 1
 
 
+def test_a_handshake_that_finds_the_chip_with_others_for_too_long_is_trouble_too(bench) -> None:
+    key = bench.keys.create(Curve.P256)
+    heard: list[KeyFault | None] = []
+    bench.tpm.watcher = heard.append
+    with bench.tpm._turns.turn(urgent=False), pytest.raises(KeyUnavailable, match=r"busy: for 0\.3 s with others"):
+        key.sign(DIGEST)
+    assert key.sign(DIGEST)
+    assert heard == [KeyFault.BUSY, None]
+    assert bench.tpm.health.faults[KeyFault.BUSY] == 1
+
+
 def test_no_more_than_a_few_connections_hang(bench) -> None:
     key = bench.keys.create(Curve.P256)
     bench.proxy.delay("*", NEVER)

@@ -1,5 +1,6 @@
 """A whole site whose CSMS has a certificate desk: keys, chains, roots and OCSP responses come to a daemon that runs."""
 
+import os
 import signal
 import subprocess
 import tomllib
@@ -64,6 +65,10 @@ class CertificateSite(Site):
             return [f"tpm:{handle:x}" for handle in tpm.handles()]
         finally:
             tpm.close()
+
+    def tpm_told(self) -> list[str]:
+        kinds = [line["payload"]["type"] for line in self.calls("SecurityEventNotification")]
+        return [kind for kind in kinds if kind.startswith("Tpm")]
 
     def charge(self, contract: str = "good") -> None:
         vehicle = self.start_vehicle("iso2-ac-pnc", "--charge-s", "3", contract=contract)
@@ -141,6 +146,22 @@ def test_a_root_takes_effect_without_a_restart(site: CertificateSite) -> None:
     site.charge(contract="unknown_root")
 
 
+def test_a_tpm_that_falls_silent_under_a_running_station(site: CertificateSite) -> None:
+    """Stopped in its tracks it answers nothing and hangs up nothing: a handshake fails in time, and the next stands."""
+    tpm = site._processes["tpm"].pid
+    os.kill(tpm, signal.SIGSTOP)
+    vehicle = site.start_vehicle("iso2-ac-pnc", "--charge-s", "3")
+    try:
+        site.wait_for(lambda: "TLS handshake failed" in site.log_of("evsed"), "the handshake to fail", 40)
+        site.wait_for(lambda: site.tpm_told() == ["TpmUnavailable"], "the operator to be told", 5)
+        assert not [fault for fault in site.read("events") if fault.get("fault") == "CommunicationFault"], "the board"
+    finally:
+        os.kill(tpm, signal.SIGCONT)
+    site.wait_for(lambda: site.tpm_told() == ["TpmUnavailable", "TpmAvailable"], "the operator to be told again", 40)
+    site.wait_for(lambda: vehicle.poll() is not None, "the vehicle to leave", 60)
+    site.charge()
+
+
 @pytest.mark.parametrize("absent", ["refuse", "without-tls"])
 def test_a_tpm_that_does_not_answer_at_start(tmp_path: Path, absent: str) -> None:
     """By the configuration's word: no start; or a start without TLS, told to the operator, until the TPM is back."""
@@ -163,12 +184,7 @@ def test_a_tpm_that_does_not_answer_at_start(tmp_path: Path, absent: str) -> Non
         assert site.calls("BootNotification") == [], "security profile 3 needs the key"
         site.start_tpm()
         site.wait_for(lambda: len(site.calls("NotifyEvent")) >= 2, "the station to tell of it", 30)
-
-        def told() -> list[str]:
-            kinds = [line["payload"]["type"] for line in site.calls("SecurityEventNotification")]
-            return [kind for kind in kinds if kind.startswith("Tpm")]
-
-        site.wait_for(lambda: told() == ["TpmUnavailable", "TpmAvailable"], "both security events", 10)
+        site.wait_for(lambda: site.tpm_told() == ["TpmUnavailable", "TpmAvailable"], "both security events", 10)
         problems = [line["payload"]["eventData"][0] for line in site.calls("NotifyEvent")]
         assert [problem["component"]["name"] for problem in problems][:2] == ["SecurityCtrlr"] * 2
         site.charge()

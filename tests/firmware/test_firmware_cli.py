@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from certs.errors import KeyFault
+from certs.tpm import Health
 from firmware.cli import COMMANDS, main, out
 from firmware.cli.completion import script
 from firmware.cli.events import moment
 from firmware.cli.screen import ASCII_BARS, BARS, SAMPLES, Histories, bars, render
+from firmware.credentials import TpmStatus
 from hal import ports as hal
 from hal.plc.link import GreenPhyLink
 from hal.quantities import EvseId
@@ -280,6 +283,24 @@ async def test_what_is_wrong_is_shown_and_told_by_the_exit_code(
         made.audit_path.write_text(made.audit_path.read_text().replace("INFO", "DEBUG"))
         assert await asyncio.to_thread(main, ["logs", "audit", "--socket", str(made.path)]) == 1
         assert "the chain is broken at audit.jsonl:1" in capsys.readouterr().out
+
+
+async def test_a_tpm_that_is_away_is_not_said_to_be_good(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "is_terminal", lambda: True)
+    async with bench() as made:
+        made.tpm = TpmStatus(made.tpm.chip, "the TPM has not answered in time", Health(operations=7))
+        made.tpm.health.count(KeyFault.SILENT)
+        for line in ("status", "top --count 1"):
+            await asyncio.to_thread(main, [*line.split(), "--socket", str(made.path)])
+            shown = capsys.readouterr().out
+            assert "good" not in shown.partition("EVSE")[0]
+            assert "the TPM has not answered in time" in shown or "TPM away" in shown
+        await asyncio.to_thread(main, ["status", "--json", "--socket", str(made.path)])
+        told = json.loads(capsys.readouterr().out)["tpm"]
+        assert (told["trouble"], told["operations"]) == ("the TPM has not answered in time", 7)
+        assert told["fault_counts"] == {"the TPM has not answered in time": 1}
 
 
 async def test_followed_until_the_daemon_goes(capsys: pytest.CaptureFixture[str]) -> None:
