@@ -2,15 +2,14 @@
 
 Beside `image.part` lies `image.json` with the address and the server's word for this version of the file (ETag or
 Last-Modified): only what is still the same file is continued (RFC 9110, If-Range). A server that cannot continue is
-asked for the whole. Everything runs in a thread; nothing is held in memory but one block.
+asked for the whole. Everything runs in a thread; nothing is held in memory but one block. The clients are loaded when
+they are first needed: they would cost every start.
 """
 
 import base64
 import contextlib
 import errno
-import ftplib
 import hashlib
-import http.client
 import json
 import os
 import shutil
@@ -20,9 +19,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from ocpp_client.ports import FirmwareError
+
+if TYPE_CHECKING:
+    import ftplib
+    import http.client
 
 TIMEOUT_S = 30.0
 """Without a byte for so long the attempt has failed; the next one goes on."""
@@ -78,6 +82,9 @@ class Downloads:
             self._fetch(location, stopped, progress)
 
     def _fetch(self, location: str, stopped: threading.Event, progress: Progress) -> None:
+        import ftplib
+        import http.client
+
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             self.image.unlink(missing_ok=True)
@@ -182,7 +189,9 @@ def _redirected(location: str, target: str) -> str:
     return there
 
 
-def _connection(parts: SplitResult, tls: Callable[[], ssl.SSLContext]) -> http.client.HTTPConnection:
+def _connection(parts: SplitResult, tls: Callable[[], ssl.SSLContext]) -> "http.client.HTTPConnection":
+    import http.client
+
     host = parts.hostname or ""
     if parts.scheme == "https":
         return http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=tls())
@@ -199,7 +208,7 @@ def _headers(parts: SplitResult, known: _Known) -> dict[str, str]:
     return headers
 
 
-def _body(response: http.client.HTTPResponse, known: _Known) -> _Body:
+def _body(response: "http.client.HTTPResponse", known: _Known) -> _Body:
     etag = response.getheader("ETag") or ""
     # A weak ETag says the same meaning, not the same bytes.
     version = (response.getheader("Last-Modified") or "") if etag.startswith("W/") or not etag else etag
@@ -224,6 +233,8 @@ def _content_range(text: str) -> tuple[int, int | None]:
 
 @contextlib.contextmanager
 def _open_ftp(location: str, known: _Known, _tls: Callable[[], ssl.SSLContext]) -> Iterator[_Body]:
+    import ftplib
+
     parts = urlsplit(location)
     path = unquote(parts.path.removeprefix("/"))
     if any(character in path for character in "\r\n"):
@@ -239,7 +250,9 @@ def _open_ftp(location: str, known: _Known, _tls: Callable[[], ssl.SSLContext]) 
             yield _Body(start, total, version, data.recv)
 
 
-def _modified(connection: ftplib.FTP, path: str) -> str:
+def _modified(connection: "ftplib.FTP", path: str) -> str:
+    import ftplib
+
     try:
         return connection.voidcmd(f"MDTM {path}")
     except ftplib.error_perm:
