@@ -42,7 +42,7 @@ package: setup
 
 # The package on a fresh Debian in a namespace: installed, a vehicle charged, removed. Root and Debian's mirror needed.
 package-check: setup
-	@command -v debootstrap systemd-nspawn >/dev/null || { echo "needs debootstrap and systemd-container" >&2; exit 1; }
+	@for tool in debootstrap systemd-nspawn; do command -v $$tool >/dev/null || { echo "no $$tool here" >&2; exit 1; }; done
 	$(PYTHON) tests/deploy/package_check.py
 
 # The lock names versions and hashes, no addresses. The board's image and this checkout are built from the same versions.
