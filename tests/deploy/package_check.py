@@ -185,7 +185,7 @@ def check_sandbox(machine: Machine) -> None:
 def check_watchdog(site: Site, machine: Machine) -> None:
     """A daemon that hangs is started anew, and is back at its CSMS."""
     boots = count_boots(site)
-    machine.run("kill", "-STOP", machine.show("evsed.service", "MainPID")["MainPID"])
+    machine.run("systemctl", "kill", "--kill-whom=main", "--signal=STOP", "evsed.service")
     site.wait_for(lambda: count_boots(site) > boots, "the daemon after its watchdog", 60)
     assert machine.show("evsed.service", "NRestarts")["NRestarts"] == "1"
     print("   watchdog             a daemon that hung was started anew")
