@@ -61,7 +61,10 @@ def all_phases(elements: Elements, name: str) -> float:
 
 
 def per_phase(name: str, power_w: float, view: StationView) -> dict[str, RationalNumber]:
-    """The power of one phase for each phase there is. Phase by phase nobody can take a phase's power for the sum's."""
+    """The power of one phase for each phase there is. Phase by phase nobody can take a phase's power for the sum's.
+
+    The element without a suffix is that of L1. # unverified: ISO 15118-20 8.3.5.4.2
+    """
     return {name + phase: rational_number(round(power_w, 3)) for phase in _PHASES[: view.phases]}
 
 
