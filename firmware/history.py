@@ -13,6 +13,7 @@ from firmware.evse import Observation
 from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionOpened
 from firmware.observers import fields_of
 from hal import ports as hal
+from hal.dc.ports import DcMeasured
 from hal.quantities import EvseId
 from ocpp_client import ports as ocpp
 from secc import ports as secc
@@ -22,7 +23,7 @@ MAX_FAULTS = 200
 MAX_TEXT = 300
 """Characters of a value in an event."""
 
-FREQUENT = (hal.MeterSampled, secc.LimitSent, secc.MessageAnswered)
+FREQUENT = (DcMeasured, hal.MeterSampled, secc.DcTarget, secc.LimitSent, secc.MessageAnswered)
 """Facts that would wash out all others: they reach followers, and are not kept."""
 
 _PLC = get_args(hal.PlcFact)
