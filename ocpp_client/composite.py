@@ -11,7 +11,9 @@ from ocpp_client.schedule import Allowance, Supply, earliest, from_unix, unix
 from ocpp_client.wire import Payload, format_time
 
 MAX_COMPOSITE_PERIODS = 256
-"""More are not computed at once; the schedule's duration then ends where they do."""
+MAX_BOUNDARIES = 1000
+"""More periods, or moments at which one profile or another changes, are not computed at once: a year of profiles that
+recur would hold up the link. The schedule's duration then ends where they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ def composite(profiles: Profiles, evse_id: int, at: datetime, duration_s: int, u
     start = unix(at)
     end = start + duration_s
     moment, periods = start, list[Payload]()
-    while moment < end and len(periods) < MAX_COMPOSITE_PERIODS:
+    for _ in range(MAX_BOUNDARIES):
+        if moment >= end or len(periods) == MAX_COMPOSITE_PERIODS:
+            break
         limit, phases, until = _at(profiles, evse_id, moment, start, unit)
         period: Payload = {"startPeriod": moment - start, "limit": _rounded_down(limit)}
         if not supply.dc:

@@ -313,6 +313,14 @@ def test_external_constraints_are_reported_by_their_source_and_not_the_csmss_to_
         station.set(1, number=-1)
 
 
+def test_a_composite_of_boundaries_without_a_change_is_bounded_too(station: Station) -> None:
+    periods = [{"startPeriod": 3600 * hour, "limit": 16.0} for hour in range(24)]
+    station.set(0, kind="Recurring", recurrencyKind="Daily", periods=periods)
+    made = station.composite(366 * 86400)
+    assert len(made["chargingSchedulePeriod"]) == 1
+    assert made["duration"] == 1000 * 3600
+
+
 # --- What is refused ---
 
 
