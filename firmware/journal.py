@@ -287,6 +287,21 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
+def waiting_in(path: Path) -> int:
+    """How many messages wait in the journal of a daemon that does not run; 0 where there is none to be read."""
+    if not path.exists():
+        return 0
+    try:
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return int(db.execute("SELECT count(*) FROM message").fetchone()[0])
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        log.warning("the journal cannot be looked into: %s", error)
+        return 0
+
+
 def dump_state(state: TransactionState) -> str:
     raw = asdict(state)
     raw["started_at"] = state.started_at.isoformat()

@@ -24,13 +24,16 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
 def run(args: argparse.Namespace) -> int:
     from certs.errors import CertsError
     from firmware.cli.configured import stopped_station
+    from firmware.journal import waiting_in
     from firmware.provisioning import reset
 
     config = stopped_station(args.config)
     if config is None:
         return USAGE
+    waiting = waiting_in(config.station.state_dir / "journal.sqlite")
     if not args.yes:
-        print("evse: this destroys every key and certificate of the station: say --yes", file=sys.stderr)
+        also = f", and {waiting} messages that the CSMS has not had" if waiting else ""
+        print(f"evse: this destroys every key and certificate of the station{also}: say --yes", file=sys.stderr)
         return USAGE
     try:
         destroyed = list(reset(config))
@@ -38,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"evse: {error}", file=sys.stderr)
         return FAILED
     if args.json:
-        out.as_json({"destroyed": destroyed})
+        out.as_json({"destroyed": destroyed, "messages_lost": waiting})
     else:
         print(f"destroyed: {', '.join(destroyed) or 'no key was there'}; certificates and sealed secrets")
+        if waiting:
+            print(f"{waiting} messages that the CSMS has not had cannot be read any more")
     return 0

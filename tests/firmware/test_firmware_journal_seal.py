@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware import journal_seal
-from firmware.journal import MIGRATIONS, SqliteJournal
+from firmware.journal import MIGRATIONS, SqliteJournal, waiting_in
 from tests.firmware.test_firmware_journal import state
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
@@ -191,6 +191,14 @@ async def test_sealed_events_are_thinned_too(path: Path) -> None:
     left = [json.loads(message.payload_json)["seqNo"] for message in await journal.pending()]
     assert left == [0, 2, 4, 5]
     await journal.close()
+
+
+async def test_what_waits_is_counted_without_the_key(path: Path, tmp_path: Path) -> None:
+    assert waiting_in(path) == 0
+    await filled(path, KEY)
+    assert waiting_in(path) == 2
+    (tmp_path / "other.db").write_bytes(b"no database" * 100)
+    assert waiting_in(tmp_path / "other.db") == 0
 
 
 async def test_a_disk_without_room_to_seal_leaves_all_as_it_lies(

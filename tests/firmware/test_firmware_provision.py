@@ -19,6 +19,7 @@ from firmware import provisioning
 from firmware.cli import main
 from firmware.config import load
 from firmware.credentials import Credentials
+from firmware.journal import SqliteJournal
 from firmware.secrets import PASSWORD, SealedSecrets
 from sim.pki.pki import Pki, build
 from sim.tpm.proxy import Proxy
@@ -262,6 +263,22 @@ def test_a_tpm_that_does_not_answer(factory: Factory) -> None:
 
 
 # --- factory reset ---
+
+
+async def test_messages_that_go_with_a_factory_reset_are_told(
+    factory: Factory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factory.provision()
+    journal = await SqliteJournal.open(factory.directory / "state" / "journal.sqlite", bytes(32))
+    for _ in range(3):
+        await journal.append("NotifyEvent", "{}", None)
+    await journal.close()
+    assert factory.run("factory-reset") == 2
+    assert "and 3 messages that the CSMS has not had: say --yes" in factory.said()
+    assert factory.run("factory-reset", "--yes") == 0
+    assert "3 messages that the CSMS has not had cannot be read any more" in capsys.readouterr().out
+    assert factory.run("factory-reset", "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["messages_lost"] == 3
 
 
 def test_after_a_factory_reset_nothing_signs_any_more(factory: Factory, capsys: pytest.CaptureFixture[str]) -> None:
