@@ -61,6 +61,7 @@ from firmware.service import ServiceManager, Watch
 from firmware.session import Session
 from firmware.signing import SigningOperator, last_word
 from firmware.site import Site
+from firmware.start_side import StartSide
 from firmware.supervisor import supervise
 from firmware.update.start import make_update
 from firmware.vehicle_side import ContractCertificates, SeccSide, protocols_of
@@ -107,7 +108,9 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         stack.callback(site.close)
         grid = GridSide(config, evses, site, DimmingLog(config.station.state_dir / "dimming.jsonl"), time.monotonic)
         stack.push_async_callback(grid.close)
-        watchers += [site, grid]
+        start = StartSide(config.start, evses)
+        stack.callback(start.close)
+        watchers += [site, grid, start]
         screen = _screen(config, stack)
         dispatcher = Dispatcher(evses, stop.set, site, screen.take)
         boards = Boards()
@@ -162,7 +165,9 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
             csms.call(partial(station.security_event, cleared, f"with {journal.set_aside.name}"))
         slots = None if update is None else SlotControl(update.slots, csms)
         on_csms = Csms(csms, station, journal)
-        await _start_control(config, credentials, evses, history, on_csms, screen, slots, boards.signing, grid, stack)
+        await _start_control(
+            config, credentials, evses, history, on_csms, screen, slots, boards.signing, grid, start, stack
+        )
         log.info("%s is ready, %d EVSE", config.station.identity, len(evses))
         manager = ServiceManager()
         manager.say("READY=1")
@@ -362,6 +367,7 @@ async def _start_control(
     slots: SlotControl | None,
     meters: Mapping[EvseId, SigningMeter],
     grid: GridSide,
+    start: StartSide,
     stack: AsyncExitStack,
 ) -> None:
     visits = Visits(
@@ -380,6 +386,7 @@ async def _start_control(
         tpm=credentials.tpm_status,
         log_levels=LogLevels(),
         audit_path=config.station.state_dir / "audit.jsonl",
+        start=start,
         screen=screen,
         slots=slots,
         meters=meters,

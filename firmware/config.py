@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from firmware.start_rules import LONGEST_DELAY_S, PeakHours
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names file, line and key."""
@@ -88,6 +90,16 @@ class Log:
     """Where every event of every session goes as a JSON line; none by default."""
     v2g: Path | None = None
     """Where every V2G message goes as a JSON line, certificates and identities redacted; none by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When vehicles may begin to draw, by default at once. In Great Britain (SI 2021/1467): 600, and the hours below."""
+
+    random_delay_s: float = 0.0
+    """Each start waits a random time of up to this; at most 1800."""
+    peak_hours: tuple[str, ...] = ()
+    """Local hours of working days in which nothing begins, as in ["08:00-11:00", "16:00-22:00"]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +302,7 @@ class Config:
     log: Log = field(default_factory=Log)
     control: Control = field(default_factory=Control)
     page: Page = field(default_factory=Page)
+    start: Start = field(default_factory=Start)
     display: Display | None = None
     certificates: Certificates = field(default_factory=Certificates)
     grid: Grid = field(default_factory=Grid)
@@ -330,6 +343,7 @@ def check(config: Config, path: Path) -> None:
     if config.display is not None and not (8 <= config.display.columns <= 512 and 1 <= config.display.rows <= 128):
         raise ConfigError(f"{path}: display: columns must be 8 to 512 and rows 1 to 128")
     _check_page(config.page, path)
+    _check_start(config.start, path)
     if len(config.csms.iso15118_data_transfer) > 255:
         raise ConfigError(f"{path}: csms.iso15118_data_transfer: a vendorId has at most 255 characters")
     for evse in config.evse:
@@ -351,6 +365,16 @@ def _check_dc(evse: Evse, dc: Dc, path: Path) -> None:
         raise ConfigError(f"{where}: dc.min_voltage_v and max_voltage_v must be between 60 and 1500, and in this order")
     if not (0 <= dc.min_current_a < dc.max_current_a and dc.max_power_w > 0):
         raise ConfigError(f"{where}: dc.min_current_a, max_current_a and max_power_w must be positive, and in order")
+
+
+def _check_start(start: Start, path: Path) -> None:
+    if not 0 <= start.random_delay_s <= LONGEST_DELAY_S:
+        raise ConfigError(f"{path}: start.random_delay_s must be 0 to {LONGEST_DELAY_S:g}")
+    for hours in start.peak_hours:
+        try:
+            PeakHours.parse(hours)
+        except ValueError as error:
+            raise ConfigError(f"{path}: start.peak_hours: {error}") from error
 
 
 def _check_page(page: Page, path: Path) -> None:

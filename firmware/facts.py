@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from firmware.maintenance import MaintenanceBegun, MaintenanceOver, TrialWanted
+from firmware.start_rules import StartHeld
 from hal.ports import HalFact
 from ocpp_client.ports import AuthorizeAnswer, CsmsFact, IdToken
 from secc.ports import CertificateAnswer, SeccFact
@@ -65,4 +66,5 @@ Fact = (
     | ScheduleAnswer
     | LocalLimit
     | MaintenanceFact
+    | StartHeld
 )

@@ -19,6 +19,8 @@ class Limits:
     site_a: float | None = None
     technician_a: float | None = None
     """Of a technician's `evse ramp`, while it runs."""
+    start_a: float | None = None
+    """0 while a start is held back: peak hours, or the random delay."""
 
     @property
     def offer_a(self) -> float:
@@ -30,5 +32,5 @@ class Limits:
         """The lowest limit, no less than 0."""
         if self.board_a is None:
             return 0.0
-        others = (self.cable_a, self.profile_a, self.heat_a, self.site_a, self.technician_a)
+        others = (self.cable_a, self.profile_a, self.heat_a, self.site_a, self.technician_a, self.start_a)
         return max(min([self.board_a, *(limit for limit in others if limit is not None)]), 0.0)

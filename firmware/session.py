@@ -29,6 +29,7 @@ from firmware.limits import MINIMUM_A, Limits
 from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over, TrialWanted
 from firmware.reasons import refusal, stopped_by, told_of, trigger_of
 from firmware.record import Record
+from firmware.start_rules import StartHeld
 from firmware.state import Hlc, PilotStep, State, Step
 from firmware.workshop import Workshop
 from hal import ports as hal
@@ -539,6 +540,11 @@ class Session:
         if state.transaction_open and (state.offer_a, state.discharge_a) != before:
             yield effects.UpdateTransaction(TriggerReason.CHARGING_RATE_CHANGED, state.charging_state)
 
+    def _start_held(self, fact: StartHeld) -> Iterable[Effect]:
+        self.state.held = fact.cause
+        self.state.held_until_s = self.record.now + fact.for_s
+        return self._limited("start_a", None if fact.cause is None else 0.0)
+
     def _transaction_opened(self, fact: TransactionOpened) -> None:
         self.state.transaction_id = fact.transaction_id
 
@@ -592,6 +598,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     AuthorizationAnswered: Session._authorization_answered,
     LocalLimit: Session._local_limit,
     MaintenanceBegun: Session._maintenance_begun,
+    StartHeld: Session._start_held,
     TrialWanted: Session._trial_wanted,
     MaintenanceOver: Session._maintenance_over,
     TransactionOpened: Session._transaction_opened,

@@ -7,6 +7,7 @@ from math import inf
 from firmware.discharge import NO_FEEDING, Feeding
 from firmware.limits import MINIMUM_A, Limits
 from firmware.maintenance import Maintenance
+from firmware.start_rules import Hold
 from hal.ports import Contactor, Fault, Severity
 from ocpp_client.ports import (
     ChargingState,
@@ -102,6 +103,9 @@ class State:
     """What the CSMS asked for; a running transaction may end first."""
 
     maintenance: Maintenance | None = None
+    held: Hold | None = None
+    """Why a start is held back, and until when (monotonic)."""
+    held_until_s: float = 0.0
 
     modem_ready: bool = False
     hlc: Hlc = Hlc.NONE

@@ -161,9 +161,10 @@ FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")
 NO_DAEMON = ("status",)
 ONE_AT_A_TIME = ("slac selftest", "slac capture")
-WITHOUT_JSON = ("commission", "v2g", "completion", "provision", "factory-reset", "simulate", "fw")
+WITHOUT_JSON = ("charge-now", "commission", "v2g", "completion", "provision", "factory-reset", "simulate", "fw")
 HELP = (
     "commission --help",
+    "charge-now --help",
     "completion bash",
     "provision --help",
     "factory-reset --help",

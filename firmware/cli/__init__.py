@@ -28,6 +28,7 @@ COMMANDS = {
     "unlock": "unlock the connector",
     "ramp": "offer a charging vehicle one current after the other",
     "meter": "the energy meters, and what they signed",
+    "charge-now": "begin though the start is delayed, or it is peak time",
     "commission": "the bring-up checklist, step by step, with a report",
     "slac": "SLAC matching",
     "plc": "the powerline modems",

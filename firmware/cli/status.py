@@ -95,7 +95,9 @@ def path_words(board: Told | None) -> str:
 
 
 def offer_words(limits: Told) -> str:
-    others = {name: limits[f"{name}_a"] for name in ("board", "cable", "profile", "heat", "site", "technician")}
+    others = {
+        name: limits[f"{name}_a"] for name in ("board", "cable", "profile", "heat", "site", "technician", "start")
+    }
     told = ", ".join(f"{name} {value:g}" for name, value in others.items() if value is not None)
     by = f" by {limits['lowest']}" if limits["lowest"] else ""
     return f"{limits['offer_a']:g} A{by}" + (f"  ({told})" if told else "")

@@ -171,6 +171,13 @@ async def _limit(call: Call, evse: int, limit_a: int | None, for_s: int) -> obje
     return {"evse": one.number, "technician_a": limit_a, "offer_a": one.state.limits.offer_a}
 
 
+async def _charge_now(call: Call, evse: int) -> object:
+    one = evse_of(call.station, evse)
+    if call.station.start is None or not call.station.start.override(one.number):
+        raise RpcError(Code.BUSY, f"no start is held back at EVSE {evse}")
+    return {"evse": one.number}
+
+
 def _lift(one: Evse) -> None:
     one.report(LocalLimit(LimitSource.TECHNICIAN, None))
 
@@ -234,6 +241,9 @@ MAINTENANCE_METHODS: dict[str, Method] = {
     ),
     "Board.ClearFaults": Method(
         Role.TECHNICIAN, _clear_faults, {"evse": ONE}, "have the board forget its latched faults (in maintenance)"
+    ),
+    "Start.Now": Method(
+        Role.TECHNICIAN, _charge_now, {"evse": ONE}, "end a random delay or peak hours for the vehicle that is there"
     ),
     "Board.Measure": Method(
         Role.OBSERVER, _measure, {"evse": ONE}, "pilot, proximity, mains, temperatures, insulation"

@@ -19,6 +19,7 @@ from firmware.evse import Evse
 from firmware.grid_side import GridSide
 from firmware.history import Event, History
 from firmware.screen import Screen
+from firmware.start_side import StartSide
 from firmware.visits import Visits
 from hal.ports import SigningMeter
 from hal.quantities import EvseId
@@ -68,6 +69,7 @@ class Station:
     screen: Screen = field(default_factory=lambda: Screen(None))
     grid: GridSide | None = None
     """None where nobody else limits the station."""
+    start: StartSide | None = None
     slots: SlotControl | None = None
     """None for a station without firmware updates."""
 

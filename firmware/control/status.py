@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 Told = dict[str, object]
 
-LIMITS = ("board_a", "cable_a", "profile_a", "heat_a", "site_a", "technician_a")
+LIMITS = ("board_a", "cable_a", "profile_a", "heat_a", "site_a", "technician_a", "start_a")
 
 
 def evse_status(evse: Evse, history: History, now: float, *, tokens: bool) -> Told:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from firmware.control.fault_words import CONTRACT_REMEDIES, CONTRACT_REMEDY, CONTRACTS, ENDS, FAULTS
 from firmware.facts import AuthorizationAnswered, Fact
 from firmware.limits import MINIMUM_A
+from firmware.start_rules import Hold
 from firmware.state import Hlc, State
 from hal.ports import (
     Contactor,
@@ -71,7 +72,7 @@ class Situation:
 
 def why(at: Situation) -> list[Blocker]:
     """What keeps the EVSE from charging, what to see to first first; empty while it charges."""
-    station = [*_loop(at), *_board(at), *_faults(at), *_availability(at), *_maintenance(at), *_limits(at)]
+    station = [*_loop(at), *_board(at), *_faults(at), *_availability(at), *_maintenance(at), *_held(at), *_limits(at)]
     if at.state.maintenance is not None:
         return station
     if at.board is None and not at.state.plugged:
@@ -127,6 +128,17 @@ def _maintenance(at: Situation) -> Iterator[Blocker]:
         left_s = max(0.0, standing.until_s - at.now)
         what = f"a technician ({standing.by}) has this EVSE in maintenance, for another {left_s:.0f} s at most"
         yield Blocker("maintenance", what, "`evse maintenance end`, or wait")
+
+
+def _held(at: Situation) -> Iterator[Blocker]:
+    """Only while there is a vehicle: without one nothing waits."""
+    state, left_min = at.state, max(0.0, at.state.held_until_s - at.now) / 60
+    if state.held is Hold.RANDOM_DELAY:
+        what = f"the start is delayed at random, so that not all begin at once; another {left_min:.0f} min"
+        yield Blocker("random_delay", what, "wait, or `evse charge-now`")
+    elif state.held is Hold.PEAK:
+        what = f"charging is kept out of peak hours; they end in {left_min:.0f} min"
+        yield Blocker("peak_hours", what, "wait, `evse charge-now`, or a remote start")
 
 
 def _limits(at: Situation) -> Iterator[Blocker]:

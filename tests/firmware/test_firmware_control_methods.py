@@ -35,6 +35,7 @@ async def test_status_of_an_idle_station() -> None:
             "heat_a": None,
             "site_a": None,
             "technician_a": None,
+            "start_a": None,
         }
         assert evse["v2g"]["session_id"] is None
         assert evse["transaction"]["open"] is False

@@ -32,6 +32,7 @@ HANDS = {
     "Selftest.Run",
     "Board.ClearFaults",
     "Limit.Set",
+    "Start.Now",
 }
 SETTINGS = {"Config.Set", "Ocpp.Send", "Bundle.Config", "Log.Read"}
 GRID = {"Grid.Limit", "Grid.Dim"}

@@ -10,6 +10,7 @@ from firmware.control.why import Situation, notes, why
 from firmware.facts import AuthorizationAnswered, Fact
 from firmware.limits import Limits
 from firmware.maintenance import Maintenance
+from firmware.start_rules import Hold
 from firmware.state import Ending, Hlc, State
 from hal import ports as hal
 from hal.faults import severity_of
@@ -106,6 +107,13 @@ def inoperative() -> Situation:
 def maintained() -> Situation:
     at = absent()
     at.state.maintenance = Maintenance("uid 1000", 142.0, vehicle_here=False)
+    return at
+
+
+def held(cause: Hold) -> Situation:
+    at = opened(charging(), CpState.B)
+    at.state.held, at.state.held_until_s = cause, at.now + 420.0
+    at.state.limits = replace(at.state.limits, start_a=0.0)
     return at
 
 
@@ -241,6 +249,8 @@ CAUSES: dict[str, tuple[Callable[[], Situation], str, str]] = {
         "link_joining",
         "not joined",
     ),
+    "random delay": (lambda: held(Hold.RANDOM_DELAY), "random_delay", "another 7 min"),
+    "peak hours": (lambda: held(Hold.PEAK), "peak_hours", "end in 7 min"),
     "maintenance": (maintained, "maintenance", "uid 1000"),
     "link lost": (lambda: seeking(hal.LinkLost("modem lost its key", 0)), "link_lost", "modem lost its key"),
     "no SDP": (speechless, "tls_awaited", "SDP"),
