@@ -94,7 +94,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """When vehicles may begin to draw, by default at once. In Great Britain (SI 2021/1467): 600, and the hours below."""
+    """When vehicles may begin to draw, by default at once. In Great Britain (SI 2021/1467) 600, and hours as below."""
 
     random_delay_s: float = 0.0
     """Each start waits a random time of up to this; at most 1800."""

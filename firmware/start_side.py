@@ -1,4 +1,4 @@
-"""The start rules of every EVSE, with the clocks: an observer that reports when a vehicle is held back, and not more."""
+"""The start rules of every EVSE, with the clocks: reports when a vehicle is held back, and when no longer."""
 
 import asyncio
 import random
