@@ -48,6 +48,7 @@ from firmware.evse import Evse, Observer
 from firmware.grid_side import GridSide
 from firmware.history import History
 from firmware.journal import SqliteJournal
+from firmware.ledger import Ledger
 from firmware.limits import Limits
 from firmware.log_file import LogFile
 from firmware.log_records import SessionIds, handler_for
@@ -374,6 +375,10 @@ async def _start_control(
         lambda number: evses[number].state.maintenance is not None, lambda number: offer_of(evses[number].state.limits)
     )
     history.followers.append(visits)
+    ledger = Ledger(config.station.state_dir, evses, visits)
+    keeping = asyncio.create_task(ledger.run())
+    stack.push_async_callback(ledger.write)
+    stack.push_async_callback(_cancel, keeping)
     station = Station(
         config=config,
         version=_version(),
@@ -387,6 +392,7 @@ async def _start_control(
         log_levels=LogLevels(),
         audit_path=config.station.state_dir / "audit.jsonl",
         start=start,
+        ledger=ledger,
         screen=screen,
         slots=slots,
         meters=meters,

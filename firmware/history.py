@@ -14,10 +14,13 @@ from firmware.facts import AuthorizationAnswered, Fact, LocalLimit, TransactionO
 from firmware.observers import fields_of
 from hal import ports as hal
 from hal.dc.ports import DcMeasured
+from hal.faults import MREC
 from hal.quantities import EvseId
 from ocpp_client import ports as ocpp
 from secc import ports as secc
 
+MREC_BY_NAME = {fault.value: number for fault, number in MREC.items()}
+"""ChargeX's number for a fault, where it has one: what operators of public points report by."""
 MAX_EVENTS = 2000
 MAX_FAULTS = 200
 MAX_TEXT = 300
@@ -97,6 +100,7 @@ class FaultRecord:
         told: dict[str, object] = {
             "evse": self.evse,
             "fault": self.fault,
+            "mrec": MREC_BY_NAME.get(self.fault),
             "severity": self.severity,
             "detail": self.detail,
             "since": self.since.isoformat(timespec="milliseconds"),

@@ -150,6 +150,9 @@ SETTINGS = (
 RAMPED = ("ramp 6 10 --step 4 --settle 3",)
 CHARGING = ("status", "why", "plc link", "top --count 2 --every 0.3", "ocpp status", "ocpp trace --count 2")
 AFTER = (
+    "history --all",
+    "history",
+    "uptime --months",
     "slac last",
     "session list",
     "session show 1",

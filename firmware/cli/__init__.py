@@ -18,6 +18,8 @@ COMMANDS = {
     "why": "why an EVSE does not charge",
     "events": "what happened lately, or happens now",
     "faults": "faults that stand, or stood",
+    "history": "what was charged in the last twelve months",
+    "uptime": "how much of the last year each EVSE could have charged",
     "session": "sessions as lines of time",
     "maintenance": "take an EVSE out of service to work on it",
     "measure": "pilot, proximity, mains, temperatures, insulation as measured now",

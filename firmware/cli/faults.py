@@ -33,11 +33,12 @@ def run(args: argparse.Namespace) -> int:
             title = f"{fault['fault']}: {fault['detail']}  {out.moment(fault['since'], date=True)}"
             out.pairs(title, evse_rows(fault["snapshot"]))
         out.table(
-            ("EVSE", "FAULT", "SEVERITY", "SINCE", "UNTIL", "DETAIL"),
+            ("EVSE", "FAULT", "MREC", "SEVERITY", "SINCE", "UNTIL", "DETAIL"),
             [
                 (
                     fault["evse"],
                     fault["fault"],
+                    fault["mrec"],
                     fault["severity"],
                     out.moment(fault["since"], date=True),
                     out.moment(fault["until"], date=True) if fault["until"] else "stands",

@@ -18,6 +18,7 @@ from firmware.credentials import TpmStatus
 from firmware.evse import Evse
 from firmware.grid_side import GridSide
 from firmware.history import Event, History
+from firmware.ledger import Ledger
 from firmware.screen import Screen
 from firmware.start_side import StartSide
 from firmware.visits import Visits
@@ -70,6 +71,7 @@ class Station:
     grid: GridSide | None = None
     """None where nobody else limits the station."""
     start: StartSide | None = None
+    ledger: Ledger | None = None
     slots: SlotControl | None = None
     """None for a station without firmware updates."""
 

@@ -14,6 +14,7 @@ from firmware.control import audit
 from firmware.control.bundle import BUNDLE_METHODS, without_keys
 from firmware.control.firmware_methods import FIRMWARE_METHODS
 from firmware.control.grid_methods import GRID_METHODS
+from firmware.control.ledger_methods import LEDGER_METHODS
 from firmware.control.log_levels import LEVELS
 from firmware.control.maintenance import MAINTENANCE_METHODS
 from firmware.control.meter_methods import METER_METHODS
@@ -294,6 +295,7 @@ _OBSERVER, _TECHNICIAN, _SERVICE = Role.OBSERVER, Role.TECHNICIAN, Role.SERVICE
 METHODS: dict[str, Method] = {
     **MAINTENANCE_METHODS,
     **SETTINGS_METHODS,
+    **LEDGER_METHODS,
     **BUNDLE_METHODS,
     "Control.WhoAmI": Method(Role.NOBODY, _whoami, {}, "the caller's role, the protocol's and the daemon's version"),
     "Station.Status": Method(_OBSERVER, _status, {}, "how everything stands now"),

@@ -68,8 +68,8 @@ async def test_json_and_plain_text() -> None:
         assert (code, json.loads(written)["faults"][0]["fault"]) == (1, "OverVoltage")
         code, written, _ = await evse(made.path, "faults")
         head, row = written.splitlines()
-        assert head.split("\t") == ["EVSE", "FAULT", "SEVERITY", "SINCE", "UNTIL", "DETAIL"]
-        assert row.split("\t")[1:3] == ["OverVoltage", "emergency"]
+        assert head.split("\t") == ["EVSE", "FAULT", "MREC", "SEVERITY", "SINCE", "UNTIL", "DETAIL"]
+        assert row.split("\t")[1:4] == ["OverVoltage", "5", "emergency"]
         assert row.endswith("L1?[2J?264 V"), "a fault's words do not steer the terminal"
 
 
