@@ -69,11 +69,17 @@ def run_in_terminal(words: Sequence[str], site: Site, *, interrupt: bool = False
     )
     os.close(theirs)
     if interrupt:
-        time.sleep(_INTERRUPT_AFTER_S)
-        process.send_signal(signal.SIGINT)
+        _interrupt(process, ours)
     written = _read_all(ours)
     os.close(ours)
     return process.wait(_TIMEOUT_S), written.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _interrupt(process: subprocess.Popen[bytes], said: int) -> None:
+    """Once it has said something, and a while later."""
+    select.select([said], [], [], _TIMEOUT_S)
+    time.sleep(_INTERRUPT_AFTER_S)
+    process.send_signal(signal.SIGINT)
 
 
 def _read_all(terminal: int) -> bytes:
@@ -95,8 +101,8 @@ def run_for_json(words: Sequence[str], site: Site, *, interrupt: bool = False) -
         env=_environment(site),
     )
     if interrupt:
-        time.sleep(_INTERRUPT_AFTER_S)
-        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        _interrupt(process, process.stdout.fileno())
     written, _ = process.communicate(timeout=_TIMEOUT_S)
     values = [json.loads(line) for line in written.splitlines()]
     return values[0] if len(values) == 1 and not interrupt else values
