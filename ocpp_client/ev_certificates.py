@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 MAX_EXI_REQUEST = 5600
 """Characters of Get15118EVCertificateRequest.exiRequest."""
+MAX_EXI_RESPONSE = 7500
+"""Characters of Get15118EVCertificateResponse.exiResponse."""
 ISO_15118_2 = "urn:iso:15118:2:2013:MsgDef"
 _NAMES = {"Install": "CertificateInstallationReq", "Update": "CertificateUpdateReq"}
 
@@ -36,7 +38,11 @@ async def ev_certificate(
         log.error("a certificate request of %d bytes is too long for OCPP 2.0.1", len(exi_request))
         return None
     asked: Payload = {"iso15118SchemaVersion": schema, "action": action, "exiRequest": encoded}
-    return _octets(await request("Get15118EVCertificate", asked), "exiResponse")
+    answer = await request("Get15118EVCertificate", asked)
+    if answer is not None and len(text_at(answer, "exiResponse") or "") > MAX_EXI_RESPONSE:
+        log.error("the operator's certificate answer is too long for OCPP 2.0.1")
+        return None
+    return _octets(answer, "exiResponse")
 
 
 def _octets(answer: Payload | None, name: str) -> bytes | None:
