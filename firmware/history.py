@@ -30,6 +30,7 @@ FREQUENT = (DcMeasured, hal.MeterSampled, secc.DcTarget, secc.LimitSent, secc.Me
 """Facts that would wash out all others: they reach followers, and are not kept."""
 
 _PLC = get_args(hal.PlcFact)
+_DC = get_args(hal.DcFact)
 _OCPP = (AuthorizationAnswered, TransactionOpened)
 _TOKENS = frozenset({"id_token", "emaid", "group_id"})
 _FOR_TECHNICIANS = "payload"
@@ -184,6 +185,8 @@ def source_of(fact: Fact) -> str:
         return "plc"
     if isinstance(fact, _OCPP):
         return "ocpp"
+    if isinstance(fact, _DC):
+        return "board"
     names = {hal.__name__: "board", secc.__name__: "v2g", ocpp.__name__: "ocpp"}
     return names.get(type(fact).__module__, "station")
 

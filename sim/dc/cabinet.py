@@ -66,6 +66,10 @@ class Cabinet:
         finally:
             serial.close()
             server.close()
+            for writer in tuple(self._plugs):
+                writer.close()
+            if self._trace is not None:
+                self._trace.close()
             can.close()
             _remove(plug)
 
