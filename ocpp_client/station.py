@@ -399,7 +399,8 @@ class OcppStation:
         if self.model.flag("AuthCtrlr", "DisableRemoteAuthorization") and token.kind != "eMAID":
             return self._authorizer.unanswered(token, self.clock.now(), self._authorization_rules())
         payload: Payload = {"idToken": {"idToken": token.id_token, "type": token.kind}}
-        shows = central or self.model.flag("ISO15118Ctrlr", "CentralContractValidationAllowed")
+        # Without hash data the chain is all the CSMS can judge by.
+        shows = central or not ocsp or self.model.flag("ISO15118Ctrlr", "CentralContractValidationAllowed")
         if shows and certificate_pem is not None and len(certificate_pem) <= MAX_CERTIFICATE:
             payload["certificate"] = certificate_pem
         if ocsp and not central:
