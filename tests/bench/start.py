@@ -2,6 +2,7 @@
 
 boot_notification_s            from exec of the daemon to its BootNotification at the CSMS, with bytecode
 boot_notification_no_pyc_s     the same without any bytecode, as on a read-only root that was not compiled ahead
+boot_cpu_s, boot_cpu_no_pyc_s  the daemon's CPU time until then, which a busy machine does not lengthen so much
 pilot_a_s, pilot_a_no_pyc_s    to the pilot at +12 V, from where a plugged-in vehicle gets its PWM
 rss_idle_mb                    resident memory, connected and without a vehicle
 rss_charging_mb                the most while a vehicle charges by ISO 15118-2 with its contract
@@ -51,16 +52,22 @@ def prepared(command: tuple[str, ...]) -> Iterator[Site]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def start_once(site: Site) -> tuple[float, float]:
-    """Seconds from exec to BootNotification at the CSMS, and to the pilot that a vehicle can be served by."""
+def start_once(site: Site) -> tuple[float, float, float]:
+    """Seconds from exec to BootNotification at the CSMS, the CPU's share of it, and to a pilot that serves vehicles."""
     boots = count_boots(site)
     seen = len(site.read("board"))
     began = time.monotonic()
     site.start_daemon()
     site.wait_for(lambda: count_boots(site) > boots, "BootNotification", 20)
+    cpu = cpu_s(daemon_pid(site))
     booted = [line["at_s"] for line in site.read("csms") if line["action"] == "BootNotification"][-1] - began
     site.wait_for(lambda: pilots(site, seen), "the pilot", 20)
-    return booted, pilots(site, seen)[0] - began
+    return booted, cpu, pilots(site, seen)[0] - began
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def count_boots(site: Site) -> int:
@@ -104,24 +111,28 @@ def daemon_pid(site: Site) -> int:
     return site._processes["evsed"].pid
 
 
-def measured(command: tuple[str, ...], runs: int) -> tuple[float, float]:
+def measured(command: tuple[str, ...], runs: int) -> tuple[float, float, float]:
+    """Medians of what `start_once` gives."""
     with prepared(command) as site:
         times = []
         for _ in range(runs):
             times.append(start_once(site))
             stop(site)
-    return statistics.median(boot for boot, _ in times), statistics.median(pilot for _, pilot in times)
+    boot, cpu, pilot = (statistics.median(values) for values in zip(*times, strict=True))
+    return boot, cpu, pilot
 
 
 def measure(tree: Path, bytecode_free: Path, runs: int) -> dict[str, float]:
     with_pyc = launcher(tree)
-    boot, pilot = measured(with_pyc, runs)
-    slow_boot, slow_pilot = measured(launcher(bytecode_free), runs)
+    boot, cpu, pilot = measured(with_pyc, runs)
+    slow_boot, slow_cpu, slow_pilot = measured(launcher(bytecode_free), runs)
     with prepared(with_pyc) as site:
         idle, charging = memory(site)
     return {
         "boot_notification_s": boot,
         "boot_notification_no_pyc_s": slow_boot,
+        "boot_cpu_s": cpu,
+        "boot_cpu_no_pyc_s": slow_cpu,
         "pilot_a_s": pilot,
         "pilot_a_no_pyc_s": slow_pilot,
         "rss_idle_mb": idle,

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from firmware.update.download import Downloads, Limits
 from firmware.update.updater import Updater
-from ocpp_client.ports import FirmwareFault, OcspRequestData, UpdateOutcome
+from ocpp_client.ports import FirmwareError, FirmwareFault, OcspRequestData, UpdateOutcome
 from sim.csms.server import CallRefused
 from sim.pki.authority import Blank, Entity, root
 from sim.pki.ocsp import Responder
@@ -398,3 +398,44 @@ async def test_a_power_cut_is_survived(shop: Shop, status: str) -> None:
     assert told.count("Installed") == told.count("Downloaded") == told.count("SignatureVerified") == 1
     assert told[-3:] == ["Installing", "InstallRebooting", "Installed"]
     assert len(shop.slots.installed) == 1
+
+
+async def test_an_image_that_cannot_be_read_again_is_not_installed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_downloads: Downloads) -> bytes:
+        raise OSError("I/O error")
+
+    monkeypatch.setattr(Downloads, "sha256", unreadable)
+    assert await shop.ask() == "Accepted"
+    assert (await shop.until("InvalidSignature"))[-1] == "InvalidSignature"
+    assert shop.slots.installed == []
+
+
+async def test_a_restart_that_cannot_be_is_a_failed_installation(shop: Shop) -> None:
+    async def refuse() -> None:
+        raise FirmwareError("no")
+
+    shop.slots.before = shop.site.station
+    shop.slots.activate = refuse  # type: ignore[method-assign]
+    assert await shop.ask() == "Accepted"
+    assert (await shop.until("InstallationFailed"))[-2:] == ["InstallRebooting", "InstallationFailed"]
+
+
+async def test_a_csms_that_takes_nothing_delays_the_restart_but_a_while(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocpp_client.firmware_desk.TOLD_S", 0.2)
+    shop.slots.hold.clear()
+    assert await shop.ask() == "Accepted"
+    await shop.until("Installing")
+    shop.site.csms.behaviour.silent = {"FirmwareStatusNotification"}
+    shop.slots.hold.set()
+    await shop.site.until(lambda: hasattr(shop.slots, "before"))
+    shop.site.csms.behaviour.silent = set()
+    await shop.until("Installed")
+
+
+async def test_two_requests_at_once_are_one_after_the_other(shop: Shop) -> None:
+    first, second = await asyncio.gather(shop.ask(1), shop.ask(2))
+    assert first == "Accepted"
+    assert second in ("Accepted", "AcceptedCanceled")
+    await shop.until("Installed", 2)
