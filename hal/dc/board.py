@@ -27,6 +27,7 @@ from hal.dc.ports import (
     TakeReading,
 )
 from hal.dc.power_path import DcPowerPath, Orders, Stage
+from hal.diagnostics import BoardDiagnostics, Measurements, SelfTest, Verdict, diagnostics_of
 from hal.faults import ActiveFaults
 from hal.ports import (
     BoardFault,
@@ -192,6 +193,18 @@ class DcBoard:
         self._path.deliver(deliver, self._clock())
         self._carry_out()
 
+    @property
+    def diagnostics(self) -> BoardDiagnostics | None:
+        """The board's, with the output's insulation and its latched faults."""
+        below = diagnostics_of(self._board)
+        return _Diagnostics(below, self) if below is not None else None
+
+    @property
+    def insulation_kohm(self) -> float | None:
+        """As measured last; None while nothing is measured."""
+        seen, now = self._path.seen, self._clock()
+        return seen.insulation.resistance_kohm if seen.insulation is not None and seen.insulation_fresh(now) else None
+
     def reset_output(self) -> None:
         """Latched faults of the output, after a technician has seen to them."""
         if self._over_voltage is not None:
@@ -288,6 +301,26 @@ class DcBoard:
         if staged != self._staged:
             self._staged = staged
             self._report(DcStaged(path.stage.value, path.stage is Stage.CHARGING, path.insulation, detail, now))
+
+
+class _Diagnostics:
+    """Implements `BoardDiagnostics`."""
+
+    def __init__(self, below: BoardDiagnostics, output: DcBoard) -> None:
+        self._below = below
+        self._output = output
+
+    def measurements(self) -> Measurements:
+        return replace(self._below.measurements(), insulation_kohm=self._output.insulation_kohm)
+
+    async def self_test(self, test: SelfTest) -> Verdict:
+        return await self._below.self_test(test)
+
+    async def clear_faults(self) -> Verdict:
+        verdict = await self._below.clear_faults()
+        if verdict is not Verdict.REFUSED:
+            self._output.reset_output()
+        return verdict
 
 
 def _lower(found: SupplyCapabilities, rating: SupplyCapabilities) -> SupplyCapabilities:

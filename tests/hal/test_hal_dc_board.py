@@ -21,6 +21,8 @@ from hal.dc.ports import (
     SupplySetpoint,
     TakeReading,
 )
+from hal.diagnostics import Measurements, Verdict, diagnostics_of
+from hal.diagnostics import SelfTest as BoardTest
 from hal.ports import (
     BoardFault,
     BoardLink,
@@ -102,10 +104,31 @@ class Below:
         self.said.append("lock" if lock else "unlock")
 
 
+class Diagnosing(Below):
+    """One that offers tests of its own, too."""
+
+    verdict = Verdict.PASSED
+
+    @property
+    def diagnostics(self) -> "Diagnosing":
+        return self
+
+    def measurements(self) -> Measurements:
+        return Measurements(plug_temp_c=31.5)
+
+    async def self_test(self, test: BoardTest) -> Verdict:
+        self.said.append(f"test {test}")
+        return self.verdict
+
+    async def clear_faults(self) -> Verdict:
+        return self.verdict
+
+
 class Stand:
     """The output with devices that do at once what they are told; implements `Devices`, and each device."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Below] = Below) -> None:
+        self.kind = kind
         self.now = 0.0
         self.said: list[str] = []
         self.facts: list[HalFact] = []
@@ -115,7 +138,7 @@ class Stand:
         self.board = DcBoard(self._below, self, RATING, self.facts.append, clock=lambda: self.now)
 
     def _below(self, report: Report) -> Below:
-        self.below = Below(report, self.said)
+        self.below = self.kind(report, self.said)
         return self.below
 
     def supply(self, take: TakeReading) -> "Stand":
@@ -339,3 +362,24 @@ async def test_closing_switches_off_first(stand: Stand) -> None:
     await stand.board.close()
     assert stand.said[:2] == ["supply off", "withdraw"]
     assert stand.said.index("device closed") < stand.said.index("close")
+
+
+async def test_a_technician_sees_the_insulation_and_clears_the_output(stand: Stand) -> None:
+    assert diagnostics_of(stand.board) is None
+    other = Stand(Diagnosing)
+    tests = diagnostics_of(other.board)
+    assert tests is not None
+    assert tests.measurements() == Measurements(plug_temp_c=31.5)
+    await other.charging()
+    assert tests.measurements() == Measurements(plug_temp_c=31.5, insulation_kohm=2000.0)
+    assert await tests.self_test(BoardTest.RCD) is Verdict.PASSED
+    other.take(InsulationReading(20.0, other.now + 0.01, BATTERY_V))
+    other.take(InsulationReading(2000.0, other.now + 0.02, BATTERY_V))
+    assert isinstance(other.below, Diagnosing)
+    other.below.verdict = Verdict.REFUSED
+    await tests.clear_faults()
+    assert other.faults() == [(Fault.RESISTANCE_FAULT, True)]
+    other.below.verdict = Verdict.PASSED
+    await tests.clear_faults()
+    assert other.faults()[-1] == (Fault.RESISTANCE_FAULT, False)
+    await other.board.close()
