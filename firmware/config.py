@@ -241,6 +241,19 @@ class Dc:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherService:
+    """A service the vehicle can select and the operator gives, category OtherCustom."""
+
+    id: int
+    """60001 to 65535."""
+    name: str
+    """32 characters at most."""
+    scope: str = ""
+    """64 characters at most."""
+    free: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     id: int
     evse_id: str
@@ -288,6 +301,8 @@ class Evse:
     """What is offered to a vehicle; its own priorities decide. iso15118-20 needs a secc-20 certificate chain."""
     value_added_services: tuple[Literal["internet", "parking-status"], ...] = ()
     """Offered to vehicles beside charging, free of charge."""
+    other_services: tuple[OtherService, ...] = ()
+    """Of the operator's own, as [[evse.other_services]]; told to vehicles of ISO 15118-2."""
     lab_iso15118_20_without_mutual_tls: bool = False
     """For a laboratory only: ISO 15118-20 over TLS 1.2, without the vehicle's certificate, or over plain TCP. Every
     status says so."""
@@ -351,6 +366,10 @@ def check(config: Config, path: Path) -> None:
             raise ConfigError(f"{path}: evse {evse.id}: max_current_a must be 6 to 80 (IEC 61851-1 table A.8)")
         if not -40 <= evse.attenuation_offset_db <= 40:
             raise ConfigError(f"{path}: evse {evse.id}: attenuation_offset_db must be -40 to 40")
+        for service in evse.other_services:
+            if not (60_001 <= service.id <= 65_535 and len(service.name) <= 32 and len(service.scope) <= 64):
+                words = "an id of 60001 to 65535, a name of 32 and a scope of 64 characters at most"
+                raise ConfigError(f"{path}: evse {evse.id}: other_services need {words}")
         if evse.dc is not None:
             _check_dc(evse, evse.dc, path)
 

@@ -46,7 +46,15 @@ from ocpp_client.ports import (
     TriggerReason,
     UnlockRequested,
 )
-from secc.ports import DcView, InternetAccess, ParkingStatus, PausedSession, StationView, ValueAddedService
+from secc.ports import (
+    DcView,
+    InternetAccess,
+    OtherService,
+    ParkingStatus,
+    PausedSession,
+    StationView,
+    ValueAddedService,
+)
 from secc.schedules import LimitPeriod
 
 QUEUE_LENGTH = 1000
@@ -77,6 +85,11 @@ UNLOCK_S = 3.0
 
 
 _SERVICES: dict[str, ValueAddedService] = {"internet": InternetAccess(), "parking-status": ParkingStatus()}
+
+
+def services_of(settings: config.Evse) -> tuple[ValueAddedService, ...]:
+    others = (OtherService(own.id, own.name, own.scope, own.free) for own in settings.other_services)
+    return (*(_SERVICES[name] for name in settings.value_added_services), *others)
 
 
 class Overrun(Exception):
@@ -368,7 +381,7 @@ class Evse:
             schedule_answer=state.schedule_answer,
             renegotiation_id=str(state.plans) if state.plans else "",
             schedule=tuple(self._ahead()),
-            services=tuple(_SERVICES[name] for name in settings.value_added_services),
+            services=services_of(settings),
             dc=None if self.dc is None or settings.dc is None else self._dc_view(self.dc, settings.dc),
         )
 

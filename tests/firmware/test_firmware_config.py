@@ -49,6 +49,7 @@ def test_a_good_file_fills_defaults_and_anchors_paths() -> None:
         ('plc_interface = "plc0"', 'plc_iface = "plc0"', ":15: evse[0].plc_iface: unknown key"),
         ("max_current_a = 16", 'max_current_a = "16"', ":16: evse[0].max_current_a: must be a number"),
         ("max_current_a = 16", "max_current_a = 100", "max_current_a must be 6 to 80"),
+        ("max_current_a = 16", '[[evse.other_services]]\nid = 5\nname = "wash"', "other_services need an id of 60001"),
         ("max_current_a = 16", "attenuation_offset_db = 41", "attenuation_offset_db must be -40 to 40"),
         ("max_current_a = 16", "attenuation_offset_db = 1.5", "must be a whole number"),
         ("max_current_a = 16", "phases = 2", ":16: evse[0].phases: must be one of 1, 3, not 2"),

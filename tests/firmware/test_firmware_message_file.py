@@ -10,10 +10,12 @@ import pytest
 
 from firmware import config
 from firmware.control.status import lab_switches
+from firmware.evse import services_of
 from firmware.message_file import MessageFile, message_file
 from firmware.vehicle_side import protocols_of
 from hal.quantities import EvseId
 from secc.connection import Passing
+from secc.ports import InternetAccess, OtherService, ParkingStatus
 from secc.v2g.protocols import ISO_15118_20
 from secc.v2gtp import Frame, PayloadType
 from tests.secc.support import ISO_2_WISH, app_protocol_req
@@ -66,3 +68,10 @@ def test_the_laboratory_s_switch_opens_iso_15118_20_and_every_status_tells(caplo
     assert [protocol.name for protocol in protocols_of(lab)] == [protocol.name for protocol in ISO_15118_20]
     assert lab_switches(lab) == ["ISO 15118-20 without mutual TLS 1.3"]
     assert "LAB SWITCH" in caplog.text
+
+
+def test_value_added_services_by_configuration() -> None:
+    own = config.OtherService(60_001, "Car wash", free=False)
+    settings = replace(EVSE, value_added_services=("internet", "parking-status"), other_services=(own,))
+    assert services_of(settings) == (InternetAccess(), ParkingStatus(), OtherService(60_001, "Car wash", free=False))
+    assert services_of(EVSE) == ()
