@@ -5,8 +5,10 @@ does so by `limit`; the lowest for each phase holds.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 
 from firmware.config import Evse as EvseSettings
 from firmware.evse import Evse, Observation
@@ -20,6 +22,33 @@ from secc.schedules import EnergyRequested
 
 UNSETTLED_S = 0.05
 """A step is not asked for sooner than this after the one before by the clock alone."""
+
+
+USE_S = 60.0
+"""A vehicle that has drawn clearly less than it may for so long is taken to need no more."""
+HEADROOM_A = 3.0
+"""What it is left above that, to show that it needs more after all."""
+
+
+class Use:
+    """What an EVSE's vehicle makes of its share: the highest current of the last minute."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def see(self, amps: float, at_s: float) -> None:
+        self._seen.append((at_s, amps))
+        while self._seen[0][0] < at_s - USE_S - 1:
+            self._seen.popleft()
+
+    def forget(self) -> None:
+        self._seen.clear()
+
+    def useful_a(self, now: float) -> float:
+        """Infinite until a whole minute has been seen."""
+        if not self._seen or self._seen[0][0] > now - USE_S:
+            return inf
+        return max(amps for _, amps in self._seen) + HEADROOM_A
 
 
 def loaded_phases(settings: EvseSettings) -> tuple[int, ...]:
@@ -43,6 +72,7 @@ class Site:
         self._sharing = Sharing({EvseId(item.id): loaded_phases(item) for item in settings}, (limit_a,) * 3)
         self._needs: dict[EvseId, EnergyRequested] = {}
         self._asked_at_s: dict[EvseId, float] = {}
+        self._use = {EvseId(item.id): Use() for item in settings}
         self._timer: asyncio.TimerHandle | None = None
 
     def limit(self, source: str, limit_a: float | PhaseAmps | None) -> None:
@@ -73,8 +103,6 @@ class Site:
                 sharing.taken(evse, limit_a, seen.at_s)
                 if self._evses[evse].settings.dc is not None:
                     sharing.shown(evse, limit_a, seen.at_s)  # The output keeps to it by itself, and at once.
-                if self._evses[evse].state.contactor is Contactor.OPEN:
-                    sharing.drawn(evse, 0.0, seen.at_s)
             case PilotOffered(mode, duty):
                 if mode is not CpMode.X2 or duty != HLC_DUTY_PERCENT:
                     offered_a = current_for_duty(duty) if mode is CpMode.X2 else 0.0
@@ -86,13 +114,17 @@ class Site:
                 sharing.drawn(evse, reading.power_import_w / volts, reading.taken_at_s)
             case MeterSampled(reading):
                 sharing.drawn(evse, max(reading.current_a), reading.taken_at_s)
+                if self._evses[evse].state.contactor is Contactor.CLOSED:
+                    self._use[evse].see(max(reading.current_a), reading.taken_at_s)
             case ContactorChanged(Contactor.OPEN):
-                sharing.drawn(evse, 0.0, seen.at_s)
+                self._use[evse].forget()
             case EnergyRequested():
                 self._needs[evse], self._asked_at_s[evse] = fact, seen.at_s
             case Unplugged() | V2GEnded():
                 self._needs.pop(evse, None)
                 sharing.shown(evse, 0.0, seen.at_s)
+        if self._evses[evse].state.contactor is Contactor.OPEN:
+            sharing.drawn(evse, 0.0, seen.at_s)
         self.share()
 
     def share(self) -> None:
@@ -119,10 +151,12 @@ class Site:
         if state.bidirectional:  # It follows a set-point, from nothing to all: room for that is kept.
             most_a, least_a = replace(state.limits, site_a=None, profile_a=None).lowest_a, 0.0
         present = state.plugged and state.authorized and state.operative and not state.stopped and not state.spent
+        paused = state.has_charged and state.contactor is Contactor.OPEN
+        useful_a = least_a if paused else max(self._use[number].useful_a(now), least_a)
         needs = self._needs.get(number)
         if needs is None:
-            return Demand(present, least_a, most_a)
-        useful_a = max(needs.max_current_a, state.least_a)
+            return Demand(present, least_a, most_a, useful_a)
+        useful_a = min(useful_a, max(needs.max_current_a, state.least_a))
         return Demand(present, least_a, most_a, useful_a, self._needed_a(number, evse, needs, now))
 
     def _needed_a(self, number: EvseId, evse: Evse, needs: EnergyRequested, now: float) -> float | None:

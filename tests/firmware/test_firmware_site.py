@@ -183,3 +183,30 @@ async def test_it_looks_again_by_itself_when_a_vehicle_had_its_time(rig: Rig) ->
     rig.site.share()
     rig.drain()
     assert rig.offers() == [16.0, 16.0]
+
+
+async def test_what_a_vehicle_leaves_unused_goes_to_the_others(rig: Rig) -> None:
+    for evse in (ONE, TWO):
+        rig.come(evse)
+        rig.hear(evse, hal.ContactorChanged(hal.Contactor.CLOSED, rig.now))
+        rig.now += 20.0
+        rig.site.share()
+        rig.drain()
+    rig.hear(ONE, offered(26.66), reading(7.0, rig.now))
+    rig.now += 1.0
+    rig.hear(TWO, offered(26.66), reading(16.0, rig.now))
+    assert rig.offers() == [16.0, 16.0]
+    for _ in range(70):
+        rig.now += 1.0
+        rig.hear(ONE, reading(7.0, rig.now), offered(rig.offers()[0] / 0.6))
+        rig.hear(TWO, reading(rig.offers()[1], rig.now), offered(rig.offers()[1] / 0.6))
+    assert rig.offers() == [10.0, 22.0], "7 A and some room to show that it wants more"
+    for _ in range(30):
+        rig.now += 1.0
+        rig.hear(ONE, reading(rig.offers()[0], rig.now), offered(rig.offers()[0] / 0.6))
+        rig.hear(TWO, reading(rig.offers()[1], rig.now), offered(rig.offers()[1] / 0.6))
+    assert rig.offers() == [16.0, 16.0]
+    rig.hear(ONE, hal.ContactorChanged(hal.Contactor.OPEN, rig.now))
+    rig.now += 1.0
+    rig.hear(ONE, offered(rig.offers()[0] / 0.6))
+    assert rig.offers() == [6.5, 25.5], "one that paused keeps what it needs to wake"
