@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from hal.ports import BoardFault
+from firmware.problems import Cause
 from ocpp_client.ports import ChargingState, ConnectorStatus, IdToken, StoppedReason, TriggerReason
-from secc.ports import CertificateRequested, Contract, ContractRefused, V2GEnded
+from secc.ports import CertificateRequested, Contract
 from secc.schedules import EnergyRequested, ScheduleSelected
 
 
@@ -185,7 +185,7 @@ class ReportStatus:
 class ReportProblem:
     """Something the operator should know of: mapped to NotifyEvent by `firmware/problems.py`."""
 
-    cause: BoardFault | ContractRefused | V2GEnded
+    cause: Cause
 
 
 Effect = (

@@ -13,7 +13,7 @@ from functools import partial
 from certs.tls.loop import LoopThread
 from firmware.facts import AuthorizationAnswered, Fact, MasterPassShown, TransactionOpened
 from firmware.planning import charging_needs, schedule_answer
-from firmware.problems import problem
+from firmware.problems import Cause, problem
 from hal.ports import BoardFault, Fault
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.authorization import at_evse
@@ -30,7 +30,7 @@ from ocpp_client.ports import (
     TriggerReason,
 )
 from ocpp_client.station import OcppStation
-from secc.ports import CertificateAnswer, CertificateRequested, Contract, ContractRefused, PausedSession, V2GEnded
+from secc.ports import CertificateAnswer, CertificateRequested, Contract, PausedSession
 from secc.schedules import EnergyRequested, ScheduleSelected
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class OperatorSide:
     def connector_status(self, evse: EvseId, status: ConnectorStatus) -> None:
         self._do(partial(self._station.connector_status, evse, status))
 
-    def problem(self, evse: EvseId, cause: BoardFault | ContractRefused | V2GEnded) -> None:
+    def problem(self, evse: EvseId, cause: Cause) -> None:
         entry = problem(cause)
         if isinstance(cause, BoardFault) and cause.fault is Fault.ENCLOSURE_OPEN and cause.active:
             tampered = SecurityEvent.TAMPER_DETECTION_ACTIVATED

@@ -6,7 +6,7 @@ Every method may be called from the main loop and returns at once. What comes of
 from pathlib import Path
 from typing import Protocol
 
-from hal.ports import BoardFault
+from firmware.problems import Cause
 from hal.quantities import EvseId, MeterReading
 from ocpp_client.ports import (
     ChargingState,
@@ -15,7 +15,7 @@ from ocpp_client.ports import (
     StoppedReason,
     TriggerReason,
 )
-from secc.ports import CertificateRequested, Contract, ContractRefused, PausedSession, V2GEnded
+from secc.ports import CertificateRequested, Contract, PausedSession
 from secc.schedules import EnergyRequested, ScheduleSelected
 
 
@@ -105,4 +105,4 @@ class Operator(Protocol):
 
     def unlock_result(self, evse: EvseId, unlocked: bool) -> None: ...
 
-    def problem(self, evse: EvseId, cause: BoardFault | ContractRefused | V2GEnded) -> None: ...
+    def problem(self, evse: EvseId, cause: Cause) -> None: ...

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from hal.ports import BoardFault, Fault, Severity
 from secc.ports import ContractRefused, EndReason, V2GEnded
+from secc.schedules import TariffLeftOut
+
+Cause = BoardFault | ContractRefused | TariffLeftOut | V2GEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ _V2G_CODES: dict[EndReason, str] = {
 }
 
 
-def problem(cause: BoardFault | ContractRefused | V2GEnded) -> Problem:
+def problem(cause: Cause) -> Problem:
     """The NotifyEvent entry for a cause."""
     match cause:
         case BoardFault(fault, active, severity, detail):
@@ -71,6 +74,9 @@ def problem(cause: BoardFault | ContractRefused | V2GEnded) -> Problem:
             return Problem(component, variable, active, fault.value, detail + note)
         case ContractRefused(emaid, fault):
             return Problem("ISO15118Ctrlr", "Problem", True, f"Contract{fault.name.title().replace('_', '')}", emaid)
+        case TariffLeftOut(tuple_id, why):
+            info = f"schedule {tuple_id}: {why}"
+            return Problem("ISO15118Ctrlr", "Problem", True, "TariffLeftOut", info[:500])
         case V2GEnded(session_id, reason, detail):
             info = f"session {session_id}: {reason.value}: {detail}"
             return Problem("ISO15118Ctrlr", "Problem", True, _V2G_CODES.get(reason, "V2GEnded"), info[:500])

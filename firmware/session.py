@@ -37,7 +37,7 @@ from hal.dc.ports import DcStaged
 from ocpp_client import ports as ocpp
 from ocpp_client.ports import StoppedReason, TriggerReason, TxPoint
 from secc import ports as secc
-from secc.schedules import EnergyRequested, ScheduleAnswer, ScheduleSelected
+from secc.schedules import EnergyRequested, ScheduleAnswer, ScheduleSelected, TariffLeftOut
 
 T_STEP_EF_S = 4.0
 """How long state F must stand for a vehicle to notice (ISO 15118-3 table A.1)."""
@@ -322,6 +322,9 @@ class Session:
     def _contract_refused(self, fact: secc.ContractRefused) -> Iterable[Effect]:
         yield effects.ReportProblem(fact)
 
+    def _tariff_left_out(self, fact: TariffLeftOut) -> Iterable[Effect]:
+        yield effects.ReportProblem(fact)
+
     def _certificate_requested(self, fact: secc.CertificateRequested) -> Iterable[Effect]:
         yield effects.FetchCertificate(fact)
 
@@ -575,6 +578,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     secc.PaymentSelected: Session._payment_selected,
     secc.ContractPresented: Session._contract_presented,
     secc.ContractRefused: Session._contract_refused,
+    TariffLeftOut: Session._tariff_left_out,
     secc.CertificateRequested: Session._certificate_requested,
     secc.CertificateAnswer: Session._certificate_answered,
     EnergyRequested: Session._energy_requested,

@@ -5,6 +5,7 @@ import pytest
 from firmware.problems import problem
 from hal.ports import BoardFault, Fault, Severity
 from secc.ports import ContractFault, ContractRefused, EndReason, V2GEnded
+from secc.schedules import TariffLeftOut
 
 
 @pytest.mark.parametrize("fault", Fault)
@@ -25,6 +26,13 @@ def test_every_contract_fault_has_an_event(fault: ContractFault) -> None:
     assert event.component == "ISO15118Ctrlr"
     assert event.tech_code.startswith("Contract")
     assert len(event.tech_code) <= 50
+
+
+def test_a_tariff_that_no_vehicle_gets_has_an_event() -> None:
+    event = problem(TariffLeftOut(2, "the signature does not cover it" + "x" * 600))
+    assert (event.component, event.tech_code) == ("ISO15118Ctrlr", "TariffLeftOut")
+    assert event.tech_info.startswith("schedule 2: the signature")
+    assert len(event.tech_info) == 500
 
 
 @pytest.mark.parametrize("reason", EndReason)
