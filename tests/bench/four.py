@@ -5,8 +5,8 @@ sessions       that ended as the vehicle wanted, and `failed` those that did not
 lag_ms_p99     how late the daemon's loop was once it was ready, and `lag_ms_max`; `own_ms_*`: as far as it was working
                itself, and not kept waiting by a machine that others use
 cpu_percent    of one core, by the daemon
-rss_mib_*      its memory when two thirds of the time are over, at the end, and how much it grew by the hour between; what
-               is kept for technicians (events, visits) is bounded, and full after some five minutes of such traffic
+rss_mib_*      its memory when two thirds of the time are over, at the end, and how much it grew by the hour between;
+               what is kept for technicians (events, visits) is bounded, and full after some five minutes of this
 """
 
 import argparse
