@@ -16,10 +16,11 @@ import pytest
 from firmware.control.roles import Role
 from firmware.supervisor import supervise
 from hal.board import McuBoard
-from hal.ports import CpMode
+from hal.ports import Contactor, CpMode
 from hal.quantities import EvseId
 from sim.mcu.cable import Cable
 from tests.firmware.control_bench import GROUPS, Bench, Line, connected
+from tests.firmware.test_firmware_cli import evse
 
 BUSY = -32004
 
@@ -232,3 +233,69 @@ async def test_a_board_without_the_test() -> None:
         await line.result("Maintenance.Begin", evse=1)
         assert (await line.result("Selftest.Run", evse=1, test="rcd"))["verdict"] == "unsupported"
         assert (await line.result("Selftest.Run", evse=1, test="lock"))["verdict"] == "unsupported"
+
+
+# --- The commands ---
+
+
+async def test_the_commands_of_a_technician(hands: Hands, tmp_path: Path) -> None:
+    path, cable = hands.made.path, hands.cable
+
+    async def says(code: int, *words: str) -> str:
+        found, written, errors = await evse(path, *words)
+        assert found == code, (words, written, errors)
+        return written + errors
+
+    assert "CP high\t" not in await says(0, "measure", "cp")
+    assert "+12.00 V" in await says(0, "measure", "cp")
+    assert "PP cable 32 A" in await says(0, "measure", "pp", "--watch", "--count", "2", "--every", "0.2")
+    assert "does not measure it" in await says(1, "measure", "imd")
+    assert json.loads(await says(0, "measure", "--json"))["evse"] == 1
+    assert '"temps"' in await says(0, "measure", "--watch", "--count", "1", "--json")
+    assert "in service" in await says(0, "maintenance", "status")
+    record = tmp_path / "record.json"
+    await says(0, "selftest", "meter", "cp", "lock", "led", "--record", str(record))
+    assert [found["test"] for found in json.loads(record.read_text())["results"]] == ["meter", "cp", "lock", "led"]
+    assert json.loads(await says(0, "selftest", "led", "--json"))["passed"] is True
+    assert "is out of service" in await says(0, "maintenance", "begin", "--for", "1m")
+    assert "maintenance by" in await says(0, "maintenance", "status")
+    assert "maintenance" in await says(0, "status")
+    assert "passed" in await says(0, "maintenance", "clear-faults")
+    assert "X2 once something is plugged in" in await says(0, "cp", "set", "X2", "16A")
+    assert json.loads(await says(0, "cp", "set", "F", "--json"))["cp_mode"] == "F"
+    for wrong in (("X2",), ("X1", "16"), ("X2", "5"), ("X2", "much")):
+        await says(2, "cp", "set", *wrong)
+    assert "locked, by its feedback" in await says(0, "lock")
+    assert json.loads(await says(0, "unlock", "--json"))["locked"] is False
+    await cable.fault("lock_jam")
+    await says(1, "lock")
+    await cable.fault("lock_jam", active=False)
+    await says(0, "unlock")
+    await cable.set_cp("C")
+    assert "passed" in await says(0, "contactor", "test")
+    assert json.loads(await says(0, "contactor", "test", "--json"))["verdict"] == "passed"
+    await cable.set_cp("A")
+    assert json.loads(await says(0, "maintenance", "end", "--json")) == {"evse": 1}
+    await says(1, "maintenance", "end")
+    await says(2, "maintenance", "begin", "--for", "soon")
+    assert "no start is held back" in await says(1, "charge-now")
+
+
+async def test_a_ramp_under_a_vehicle_that_charges(hands: Hands) -> None:
+    path = hands.made.path
+    code, _, said = await evse(path, "ramp", "6", "10")
+    assert (code, "no vehicle charges at EVSE 1" in said) == (1, True)
+    assert (await evse(path, "ramp", "5", "10"))[0] == 2
+    await hands.cable.set_cp("B")
+    await hands.until(lambda: hands.made.evse.state.plugged)
+    hands.made.evse.state.contactor = Contactor.CLOSED
+    code, written, _ = await evse(path, "ramp", "10", "6", "--step", "4", "--settle", "0.1")
+    assert code == 0
+    assert [line.split("\t")[:2] for line in written.splitlines()[1:]] == [["10", "10"], ["6", "6"]]
+    hands.board.offer_current(32)
+    hands.board.permit_power(True)
+    await hands.cable.draw(30, 30, 30)
+    await hands.cable.set_cp("C")
+    await hands.until(lambda: max(hands.board.meter().current_a) > 20)
+    code, written, _ = await evse(path, "ramp", "6", "6", "--settle", "0.3", "--json")
+    assert (code, json.loads(written)["good"]) == (1, False), "it draws more than it was offered"

@@ -1,14 +1,14 @@
 """`evse` without a site: exit codes, imports, words that would steer a terminal, tables, the screen of `top`."""
 
 import asyncio
+import io
 import json
-import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,18 @@ STATUS_MODULES = 140
 
 
 async def evse(path: Path, *words: str) -> tuple[int, str, str]:
-    """The command as a process beside the daemon's loop: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "firmware.cli", *words, "--socket", str(path)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
-    written, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, written.decode(), errors.decode()
+    """The command in a thread beside the daemon's loop: exit code, output, errors."""
+    into = io.BytesIO()
+    written, errors = io.TextIOWrapper(into, encoding="utf-8", newline="\n", write_through=True), io.StringIO()
+
+    def run() -> int:
+        with redirect_stdout(written), redirect_stderr(errors):
+            try:
+                return main([*words, "--socket", str(path)])
+            except SystemExit as end:
+                return int(end.code or 0)
+
+    return await asyncio.to_thread(run), into.getvalue().decode(), errors.getvalue()
 
 
 async def test_exit_codes() -> None:
