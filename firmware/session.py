@@ -369,6 +369,9 @@ class Session:
         if self.state.maintenance is None:
             yield effects.CheckCable(fact.check_id, fact.voltage_v)
 
+    def _state_of_charge(self, fact: secc.StateOfCharge) -> None:
+        self.state.soc_percent = fact.percent
+
     def _dc_target(self, fact: secc.DcTarget) -> Iterable[Effect]:
         if self.state.maintenance is None:
             yield effects.SetDcTarget(fact.voltage_v, fact.current_a)
@@ -587,6 +590,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     secc.PowerWanted: Session._power_wanted,
     secc.CableCheckWanted: Session._cable_check_wanted,
     secc.DcTarget: Session._dc_target,
+    secc.StateOfCharge: Session._state_of_charge,
     secc.V2GEnded: Session._v2g_ended,
     ocpp.RemoteStart: Session._remote_start,
     ocpp.RemoteStop: Session._remote_stop,

@@ -363,6 +363,13 @@ class DcTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class StateOfCharge:
+    """Of the vehicle's battery, in the charge loop, whenever it has changed."""
+
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSent:
     """A response carried this limit to the vehicle."""
 
@@ -421,6 +428,7 @@ SeccFact = (
     | CableCheckWanted
     | DcTarget
     | PowerWanted
+    | StateOfCharge
     | LimitSent
     | ReceiptVerified
     | PausedSession

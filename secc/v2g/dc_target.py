@@ -1,8 +1,8 @@
 """What a vehicle asks of the DC output, cut to what both sides bear."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from secc.ports import DcTarget, DcView, StationView
+from secc.ports import DcTarget, DcView, StateOfCharge, StationView
 from secc.v2g.progress import must_stop
 from secc.v2g.session import Session
 
@@ -37,6 +37,13 @@ def demand(wanted_v: float, wanted_a: float, session: Session, view: StationView
         voltage_limited=wanted_v >= dc.max_voltage_v,
         power_limited=power_limited,
     )
+
+
+def noted_soc(session: Session, percent: int | None) -> tuple[Session, tuple[StateOfCharge, ...]]:
+    """The session that knows it, and the fact where it is news."""
+    if percent is None or percent == session.soc_percent:
+        return session, ()
+    return replace(session, soc_percent=percent), (StateOfCharge(percent),)
 
 
 def pre_charge_target(wanted_v: float, wanted_a: float, session: Session, dc: DcView) -> DcTarget:

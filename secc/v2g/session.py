@@ -134,6 +134,8 @@ class Session:
     """DC: what PreChargeReq asked for last."""
     cable_check_id: str = ""
     """DC: of the insulation test that was asked for."""
+    soc_percent: int | None = None
+    """DC: as the charge loop told it last."""
     bidirectional: bool = False
     """Discharging was agreed on."""
     output_wanted: bool = False

@@ -190,6 +190,8 @@ def test_the_state_of_charge_goes_with_the_vehicle() -> None:
     talk = Talk().authorized()
     talk.feed(EnergyRequested("DC_extended", 1000.0, None, 100.0, 0.0, soc_percent=42))
     assert talk.session.state.soc_percent == 42
+    talk.feed(secc.StateOfCharge(43))
+    assert talk.session.state.soc_percent == 43
     talk.feed(Unplugged(0))
     assert talk.session.state.soc_percent is None
 

@@ -7,7 +7,7 @@ from secc.schedules import EnergyRequested
 from secc.v2g import offers
 from secc.v2g import progress as progressing
 from secc.v2g.codes import Refused
-from secc.v2g.dc_target import demand, pre_charge_target
+from secc.v2g.dc_target import demand, noted_soc, pre_charge_target
 from secc.v2g.din.status import charge_parameter, evse_status, maximum_limits, present_voltage
 from secc.v2g.elements import Elements, child, children, physical, text, whole
 from secc.v2g.planning import NO_ANSWER
@@ -149,7 +149,9 @@ def demand_current(request: Request, session: Session, around: Surroundings, _no
     limit_a = dc.max_current_a
     changed = session.limit_sent_a != limit_a
     sent = (LimitSent(session.session_id, limit_a, request.response_name),) if changed else ()
-    return Answer(response, replace(session, output_wanted=True, limit_sent_a=limit_a), (met.target, *sent))
+    after = replace(session, output_wanted=True, limit_sent_a=limit_a)
+    after, charged = noted_soc(after, whole(child(request.elements, "DC_EVStatus"), "EVRESSSOC"))
+    return Answer(response, after, (met.target, *sent, *charged))
 
 
 def detect_welding(_request: Request, session: Session, around: Surroundings, _now: float) -> Answer:

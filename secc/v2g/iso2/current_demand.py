@@ -5,7 +5,7 @@ from dataclasses import replace
 from iso15118.shared.messages.iso15118_2.body import CurrentDemandReq, CurrentDemandRes
 from iso15118.shared.messages.iso15118_2.datatypes import ResponseCode
 
-from secc.v2g.dc_target import demand
+from secc.v2g.dc_target import demand, noted_soc
 from secc.v2g.iso2.charge_loop import turn
 from secc.v2g.iso2.dc_output import present_voltage
 from secc.v2g.iso2.status import dc_evse_status
@@ -41,4 +41,6 @@ def handle(request: Request, session: Session, around: Surroundings, now: float)
         MeterInfo=said.meter,
         ReceiptRequired=said.receipt_required,
     )
-    return Answer(response, replace(said.session, output_wanted=True), (met.target, *said.facts))
+    after = replace(said.session, output_wanted=True)
+    after, charged = noted_soc(after, message.dc_ev_status.ev_ress_soc)
+    return Answer(response, after, (met.target, *said.facts, *charged))

@@ -10,6 +10,7 @@ from secc.ports import (
     LimitSent,
     PowerWanted,
     ReceiptVerified,
+    StateOfCharge,
     StopReason,
 )
 from secc.schedules import EnergyRequested
@@ -287,7 +288,10 @@ def test_a_lower_limit_reaches_output_and_vehicle_in_the_same_turn() -> None:
     talk = in_the_loop()
     talk.output(max_current_a=40.0)
     assert talk.ask("CurrentDemandReq", demand()).elements["EVSEMaximumCurrentLimit"] == amount(40, "A")
-    assert talk.facts[-3:-1] == [DcTarget(390.0, 40.0), LimitSent(SESSION_ID, 40.0, "CurrentDemandRes")]
+    told = [DcTarget(390.0, 40.0), LimitSent(SESSION_ID, 40.0, "CurrentDemandRes"), StateOfCharge(50)]
+    assert talk.facts[-4:-1] == told
+    talk.ask("CurrentDemandReq", demand())
+    assert len(talk.facts_of(StateOfCharge)) == 1, "only what is news"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from secc.ports import (
     PaymentSelected,
     PowerWanted,
     SessionSetUp,
+    StateOfCharge,
     StopReason,
     V2GEnded,
 )
@@ -265,6 +266,7 @@ def test_a_session_from_plug_to_stop() -> None:
         DcTarget(380.0, 2.0),
         PowerWanted(True),
         DcTarget(390.0, 100.0),
+        StateOfCharge(50),
         DcTarget(390.0, 50.0),
         LimitSent(SESSION_ID, 50.0, "CurrentDemandRes"),
         DcTarget(0.0, 0.0),
