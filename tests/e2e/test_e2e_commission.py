@@ -1,16 +1,19 @@
 """`evse commission` with a technician at its keyboard, on a real board: done, interrupted, resumed, repaired."""
 
 import asyncio
+import io
 import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from firmware.cli import main
 from firmware.cli.checklist import ABSENT, EVSE_ID, PASSED, STEPS, Result, Site, _direction, _firmware, _slac
 from firmware.cli.client import FAILED, Client, Failure
 from firmware.cli.commission_report import html
@@ -33,7 +36,7 @@ async def hands() -> AsyncIterator[Hands]:
 
 
 class Technician:
-    """`evse commission` in a process; questions are answered as they come, until one has no answer."""
+    """Somebody at the keyboard of `evse commission`, with an adapter and a load at hand."""
 
     def __init__(self, hands: Hands, record: Path, **answers: str) -> None:
         self.hands = hands
@@ -41,13 +44,28 @@ class Technician:
         self.answers = {**ANSWERS, **answers}
         self.said = ""
 
-    async def runs(self, *words: str, until: str = "") -> int:
-        """Its exit code; interrupted where `until` is said."""
+    async def runs(self, *words: str) -> int:
+        """Its exit code, in a thread with this keyboard and screen."""
+        self._loop = asyncio.get_running_loop()
+        self._asked = ""
+        given = ["commission", "--socket", str(self.hands.made.path), "--record", str(self.record), *words]
+
+        def run() -> int:
+            with redirect_stdout(io.StringIO()), redirect_stderr(self):
+                return main(given)
+
+        before, sys.stdin = sys.stdin, self  # type: ignore[assignment]
+        try:
+            return await asyncio.to_thread(run)
+        finally:
+            sys.stdin = before
+
+    async def is_interrupted(self, at: str) -> int:
+        """As a process of its own, ended by Ctrl-C where `at` is said."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "firmware.cli", "commission", "--socket", str(self.hands.made.path)),
-            *("--record", str(self.record), *words),
+            *("--record", str(self.record)),
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         )
@@ -56,22 +74,43 @@ class Technician:
         asked = ""
         while data := await process.stderr.read(4096):
             asked += data.decode()
-            self.said += data.decode()
-            if until and until in asked:
+            if at in asked:
                 process.send_signal(signal.SIGINT)
-                until = ""
-            if "test adapter" in asked:
+                at = "never again"
+            elif asked.endswith("] "):
+                process.stdin.write(self._answer(asked).encode())
                 asked = ""
-                await self.hands.cable.set_cp("C")
-            if asked.endswith("] "):
-                answer = next(self.answers[question] for question in self.answers if question in asked)
-                asked = ""
-                process.stdin.write(answer.encode() + b"\n")
-            if "Meter direction" in asked:
-                asked = ""
-                self._load = asyncio.create_task(self._draws())
         process.stdin.close()
         return await process.wait()
+
+    # --- The screen and the keyboard of the thread ---
+
+    def write(self, text: str) -> int:
+        self.said += text
+        self._asked += text
+        if "set it to state C" in text:
+            self._does(self.hands.cable.set_cp("C"))
+        if "charge a vehicle" in text:
+            self._does(self._draws())
+        return len(text)
+
+    def readline(self) -> str:
+        asked, self._asked = self._asked, ""
+        return self._answer(asked)
+
+    def flush(self) -> None:
+        pass
+
+    def isatty(self) -> bool:
+        return False
+
+    def _answer(self, asked: str) -> str:
+        last = max(self.answers, key=asked.rfind)
+        assert last in asked
+        return self.answers[last] + "\n"
+
+    def _does(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _draws(self) -> None:
         """A vehicle charges: the adapter goes on as one."""
@@ -107,7 +146,7 @@ async def test_from_the_nameplate_to_the_report(hands: Hands, tmp_path: Path) ->
 
 async def test_interrupted_it_goes_on_where_it_was(hands: Hands, tmp_path: Path) -> None:
     technician = Technician(hands, tmp_path / "c.json")
-    assert await technician.runs(until="Proximity") == 130
+    assert await technician.is_interrupted("Proximity") == 130
     done = technician.steps()
     assert set(done) == {"identity", "time", "mains", "cp"}
     before = (tmp_path / "c.json").read_text()
