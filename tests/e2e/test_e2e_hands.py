@@ -8,15 +8,19 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from firmware.control import selftest
 from firmware.control.roles import Role
 from firmware.supervisor import supervise
 from hal.board import McuBoard
-from hal.ports import Contactor, CpMode
+from hal.diagnostics import Measurements, Verdict
+from hal.metered_board import MeteredBoard
+from hal.ports import BoardUnavailable, Contactor, CpMode
 from hal.quantities import EvseId
 from sim.mcu.cable import Cable
 from tests.firmware.control_bench import GROUPS, Bench, Line, connected
@@ -299,3 +303,40 @@ async def test_a_ramp_under_a_vehicle_that_charges(hands: Hands) -> None:
     await hands.until(lambda: max(hands.board.meter().current_a) > 20)
     code, written, _ = await evse(path, "ramp", "6", "6", "--settle", "0.3", "--json")
     assert (code, json.loads(written)["good"]) == (1, False), "it draws more than it was offered"
+
+
+async def test_what_a_test_finds_wrong(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, evse = hands.board, hands.made.evse
+    bench = selftest.Bench(evse, tmp := hands.made.path.parent)
+    await hands.until(lambda: selftest._has_reading(bench))
+    real = board.meter()
+    monkeypatch.setattr(selftest, "METER_S", 0.1)
+    for values, words in (
+        ({"voltage_v": (230.0, 230.0, 190.0)}, "not within 207 to 253 V"),
+        ({"current_a": (0.0, 3.0, 0.0)}, "through an open contactor"),
+    ):
+        monkeypatch.setattr(board, "meter", lambda values=values: replace(real, **values))
+        found = await selftest.run_test(bench, "meter")
+        assert (found.verdict, words in found.detail) == (Verdict.FAILED, True)
+    for kohm, verdict in ((500.0, Verdict.PASSED), (50.0, Verdict.FAILED)):
+        monkeypatch.setattr(board, "measurements", lambda kohm=kohm: Measurements(insulation_kohm=kohm))
+        assert (await selftest.run_test(bench, "imd")).verdict is verdict
+    assert (await selftest.run_test(bench, "cp")).verdict is Verdict.UNSUPPORTED, "it tells no voltages"
+    evse.board = MeteredBoard(lambda _: Silent(), Silent(), lambda _: None)  # type: ignore[arg-type]
+    assert (await selftest.run_test(bench, "rcd")).verdict is Verdict.UNSUPPORTED
+    assert (await selftest.run_test(bench, "meter")).verdict is Verdict.FAILED
+    evse.board = board
+    monkeypatch.setattr(selftest, "MAX_RECORDS_BYTES", 500)
+    await selftest.run_test(bench, "led")
+    assert len((tmp / "selftests.jsonl").read_text().splitlines()) < 7, "the older half went"
+    (tmp / "selftests.jsonl").unlink()
+    (tmp / "selftests.jsonl").mkdir()
+    assert (await selftest.run_test(bench, "led")).verdict is Verdict.UNSUPPORTED, "a disk that refuses"
+
+
+class Silent:
+    def snapshot(self) -> NoReturn:
+        raise BoardUnavailable("silent")
+
+    def reading(self) -> NoReturn:
+        raise BoardUnavailable("silent")

@@ -1,5 +1,6 @@
 """The books: consumption over twelve months, uptime by month; over restarts, clock changes and broken files."""
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -222,3 +223,22 @@ async def test_a_disk_that_refuses_is_logged(caplog: pytest.LogCaptureFixture) -
         assert "consumption history is not written" in caplog.text
         async with connected(made.path) as line:
             assert await line.error("Consumption.List") == -32003
+
+
+async def test_the_ledger_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firmware.ledger.PERIOD_S", 0.02)
+    async with bench() as made:
+        first = ledger(made)
+        await first.write()
+        books = ledger(made)
+        charges(made)
+        books.consumption.put(charged(9, began=datetime(2020, 1, 1, tzinfo=UTC)))
+        running = asyncio.create_task(books.run())
+        while (
+            not books.uptime.months or books.consumption.since(datetime(2019, 1, 1, tzinfo=UTC), 9)[0].energy_wh < 500
+        ):
+            await asyncio.sleep(0.02)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        (row,) = books.consumption.since(datetime(2019, 1, 1, tzinfo=UTC), 9)
+        assert row.transaction_id == "tx-1234", "what is older than 400 days has gone"

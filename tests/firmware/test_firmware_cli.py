@@ -1,5 +1,6 @@
 """`evse` without a site: exit codes, imports, words that would steer a terminal, tables, the screen of `top`."""
 
+import argparse
 import asyncio
 import io
 import json
@@ -19,7 +20,9 @@ from certs.tpm import Health
 from firmware.cli import COMMANDS, main, out
 from firmware.cli.completion import script
 from firmware.cli.events import moment
+from firmware.cli.progress import Progress
 from firmware.cli.screen import ASCII_BARS, BARS, SAMPLES, Histories, bars, render
+from firmware.cli.spans import seconds
 from firmware.credentials import TpmStatus
 from hal import ports as hal
 from hal.plc.link import GreenPhyLink
@@ -319,3 +322,28 @@ async def test_followed_until_the_daemon_goes(capsys: pytest.CaptureFixture[str]
         assert "MeterSampled" in captured.out
         assert json.loads(captured.out.splitlines()[-1])["event"] == "ModemReady"
         assert "closed the connection" in captured.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_on_a_terminal_and_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream, quiet, shown in ((Terminal(), False, True), (Terminal(), True, False), (io.StringIO(), False, False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Progress(2, quiet=quiet) as progress:
+            progress.begins("first")
+            progress.begins("second")
+            progress.at(5, "more than all")
+        assert ("[##########..........]  50%  second" in stream.getvalue()) is shown
+        assert stream.getvalue().endswith("\r\x1b[K") is shown
+        assert ("100%" in stream.getvalue()) is shown
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400)])
+def test_spans_of_time(text: str, wanted: int) -> None:
+    assert seconds(text) == wanted
+    for wrong in ("", "m", "1w", "-1", "1.5h", "9999999"):
+        with pytest.raises(argparse.ArgumentTypeError, match="span of time"):
+            seconds(wrong)
