@@ -3,7 +3,7 @@
 VEHICLE ?= iso2-ac-pnc
 PYTHON = .venv/bin/python
 
-.PHONY: demo vehicles test setup style types floors tests package package-check lock clean
+.PHONY: demo vehicles test setup setup-tests style types floors tests package package-check lock clean
 
 demo: setup
 	@$(PYTHON) -m sim.demo --vehicle $(VEHICLE)
@@ -16,6 +16,9 @@ test: style types floors tests
 
 setup:
 	@deploy/develop
+
+setup-tests:
+	@deploy/develop tests
 
 style: setup
 	$(PYTHON) -m ruff format --check .
@@ -31,7 +34,7 @@ floors: setup
 CLOCKED = tests/hal/plc/test_plc_wire.py tests/conformance/test_board.py tests/e2e
 PYTEST = $(PYTHON) -m pytest -n 2 --dist loadfile --cov
 
-tests: setup
+tests: setup-tests
 	rm -f .coverage*
 	$(PYTEST) --cov-report= --cov-fail-under=0 $(CLOCKED:%=--ignore=%)
 	$(PYTEST) --cov-append --cov-report=term:skip-covered $(CLOCKED)
