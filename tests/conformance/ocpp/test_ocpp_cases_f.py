@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over
 from hal.ports import Fault, Severity
 
 CARD = "04AABBCC"
@@ -31,6 +32,23 @@ async def test_tc_f_01(running: Any) -> None:
     assert updated["idToken"] == TOKEN
     running.board.draw()
     await running.event("Updated", chargingState="Charging")
+
+
+async def test_no_remote_start_in_maintenance(running: Any) -> None:
+    """A connector a technician works at is Unavailable (F01), and Available when he has done."""
+    await running.status("Available")
+    running.evses[1].report(MaintenanceBegun("uid 7", 60.0, False))
+    await running.status("Unavailable")
+    assert (await remote_start(running))["status"] == "Rejected"
+    running.board.plug()
+    running.board.swipe()
+    await running.settle()
+    assert running.events == []
+    running.board.unplug()
+    told = len(running.csms.received("StatusNotification"))
+    running.evses[1].report(MaintenanceOver(Over.ASKED))
+    await running.status("Available", after=told)
+    assert (await remote_start(running))["status"] == "Accepted"
 
 
 async def test_tc_f_02(running: Any) -> None:
