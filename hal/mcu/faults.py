@@ -24,6 +24,7 @@ BITS: tuple[Fault, ...] = (
     Fault.RESIDUAL_CURRENT,
     Fault.VENDOR_ERROR,
     Fault.VENDOR_WARNING,
+    Fault.ENCLOSURE_OPEN,
 )
 
 
