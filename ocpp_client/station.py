@@ -158,7 +158,7 @@ class OcppStation:
         held = certificate_variables(lambda: 0 if certificates is None else certificates.entries)
         self.model = DeviceModel([*core, *self._block_state.variables(), *held])
         self._invalid_ids = InvalidIds(self.model, report)
-        security_log = SecurityLog(journal)
+        self._security_log = security_log = SecurityLog(journal)
         self._security = SecurityEvents(
             security_log,
             self.clock.now,
@@ -582,6 +582,10 @@ class OcppStation:
     def security_event(self, kind: str, tech_info: str = "") -> None:
         """SecurityEventNotification of a critical event (A04): kept until the CSMS has it, and in the security log."""
         self._security.report(kind, tech_info)
+
+    async def security_log(self) -> list[str]:
+        """The station's own log of security events, a line of JSON each, chained. Raises JournalError."""
+        return (await self._security_log.read(None, None)).decode().splitlines()
 
     def unlock_result(self, evse_id: EvseId, unlocked: bool) -> None:
         """The answer to `UnlockRequested`."""

@@ -165,6 +165,7 @@ AFTER = (
     "session plot 1 -o session.svg",
     "events --since 1m --source plc",
     "logs audit",
+    "logs security",
 )
 FOLLOWED = ("events -f --since 1m --source board", "slac watch --since 1m")
 BROKEN = ("why", "faults", "faults --snapshots", "ocpp queue")

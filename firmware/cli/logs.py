@@ -1,4 +1,4 @@
-"""`evse logs`: log levels, changed while the daemon runs, and the audit log of this socket."""
+"""`evse logs`: log levels, changed while the daemon runs, the audit log of this socket, and security events."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     audit = actions.add_parser("audit", help="who called what, and whether the chain is whole (service)")
     audit.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many; 20 without it")
     add_common(audit)
+    security = actions.add_parser("security", help="tampering and other security events (technician)")
+    security.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many; 20 without it")
+    add_common(security)
 
 
 def run(args: argparse.Namespace) -> int:
-    return _audit(args) if args.action == "audit" else _level(args)
+    return {"audit": _audit, "security": _security, "level": _level}[args.action](args)
 
 
 def _level(args: argparse.Namespace) -> int:
@@ -49,6 +52,23 @@ def _audit(args: argparse.Namespace) -> int:
     else:
         _print_audit(told)
     return FAILED if told["broken"] else 0
+
+
+def _security(args: argparse.Namespace) -> int:
+    told = ask(args, "Log.Security", limit=args.limit)
+    if args.json:
+        out.as_json(told)
+    else:
+        out.table(
+            ("NO", "TIME", "EVENT", "INFO"),
+            [
+                (one["number"], out.moment(one["wall_time"], date=True), one["type"], one["info"])
+                for one in told["latest"]
+            ],
+        )
+        broken = ", ".join(map(str, told["breaks"]))
+        print(out.styled(f"the chain is broken at {broken}", out.RED) if broken else "the chain is whole")
+    return FAILED if told["breaks"] else 0
 
 
 def _print_audit(told: Told) -> None:

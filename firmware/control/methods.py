@@ -5,6 +5,7 @@ what concerns the technicians themselves needs service.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from firmware.history import Event
 from hal.ports import BoardUnavailable, Contactor
 from hal.simulation import SimulationError
 from ocpp_client.ports import JournalError
+from ocpp_client.security_log import chain_breaks
 
 PROTOCOL = 1
 """Counts up when a method or a field goes or changes its meaning; new ones may come at any time."""
@@ -265,6 +267,14 @@ async def _set_level(call: Call, logger: str, level: str, for_s: int) -> object:
     return {"levels": call.station.log_levels.shown()}
 
 
+async def _security(call: Call, limit: int) -> object:
+    """Tampering among them: this is what an inspector asks for."""
+    lines = list(await call.station.csms.security_log())
+    latest = [json.loads(line) for line in lines[-limit:]]
+    shown = [{"number": one["n"], "wall_time": one["at"], "type": one["type"], "info": one["info"]} for one in latest]
+    return {"entries": len(lines), "breaks": chain_breaks(lines), "latest": shown}
+
+
 async def _audit(call: Call, limit: int) -> object:
     path = call.station.audit_path
     try:
@@ -349,6 +359,12 @@ METHODS: dict[str, Method] = {
             "for_s": Param(int, 0, high=86400, says="0: until the daemon ends"),
         },
         "change a log level, for a while or until the daemon ends",
+    ),
+    "Log.Security": Method(
+        _TECHNICIAN,
+        _security,
+        {"limit": Param(int, 50, low=1, high=1000)},
+        "the latest security events, and where their chain is broken",
     ),
     "Audit.Show": Method(_SERVICE, _audit, {"limit": Param(int, 50, low=1, high=500)}, "the latest calls and refusals"),
     **FIRMWARE_METHODS,

@@ -135,6 +135,10 @@ class Csms:
     def security_event(self, kind: str, tech_info: str) -> None:
         self._loop.call(lambda: self._station.security_event(kind, tech_info))
 
+    async def security_log(self) -> Sequence[str]:
+        """The log of security events, a line of JSON each. Raises JournalError."""
+        return await asyncio.wrap_future(self._loop.submit(self._station.security_log()))
+
     def cut_link(self, cut: bool) -> None:
         """Simulate that the network is gone, or back."""
         self._loop.call(lambda: self._station.cut_link(cut))

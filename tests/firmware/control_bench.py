@@ -38,6 +38,7 @@ from hal.simulation import Simulator
 from ocpp_client import ports as ocpp
 from ocpp_client.device_model import DataType, DeviceModel, Key, Mutability, Variable
 from ocpp_client.ports import JournalError, QueuedMessage
+from ocpp_client.security_log import FIRST_HASH, entry_line
 from secc import ports as secc
 
 GROUPS = {Role.OBSERVER: 61101, Role.TECHNICIAN: 61102, Role.SERVICE: 61103}
@@ -124,6 +125,12 @@ class CsmsValues:
 
     async def counts(self) -> dict[str, int]:
         return {"late answer": 2}
+
+    async def security_log(self) -> list[str]:
+        first = entry_line(1, datetime(2026, 1, 1, tzinfo=UTC), "StartupOfTheDevice", "PowerUp", FIRST_HASH)
+        at = datetime(2026, 1, 2, tzinfo=UTC)
+        second = entry_line(2, at, "TamperDetectionActivated", "EVSE 1", json.loads(first)["hash"])
+        return [first, second.replace("EVSE 1", "EVSE 2") if self.is_broken else second]
 
     async def queue_length(self) -> int:
         if self.is_broken:

@@ -244,6 +244,7 @@ ALL = {
     "logs level": "ocpp_client",
     "logs level hal INFO --for 60": "hal",
     "logs audit": "the chain is whole",
+    "logs security": "TamperDetectionActivated",
 }
 
 

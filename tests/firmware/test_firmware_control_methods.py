@@ -247,6 +247,22 @@ async def test_the_audit_log_shows_itself_to_service() -> None:
         assert await line.error("Audit.Show") == -32003
 
 
+async def test_security_events_and_a_broken_chain() -> None:
+    async with bench() as made, connected(made.path) as line:
+        told = await line.result("Log.Security", limit=1)
+        assert (told["entries"], told["breaks"]) == (2, [])
+        assert told["latest"] == [
+            {
+                "number": 2,
+                "wall_time": "2026-01-02T00:00:00.000Z",
+                "type": "TamperDetectionActivated",
+                "info": "EVSE 1",
+            }
+        ]
+        made.csms.is_broken = True
+        assert (await line.result("Log.Security"))["breaks"] == [2]
+
+
 async def test_certificates_are_read_from_the_store_and_kept_a_while(
     tmp_path,
     monkeypatch: pytest.MonkeyPatch,

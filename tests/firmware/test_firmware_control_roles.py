@@ -37,7 +37,18 @@ HANDS = {
 SETTINGS = {"Config.Set", "Ocpp.Send", "Bundle.Config", "Log.Read"}
 GRID = {"Grid.Limit", "Grid.Dim"}
 V2G = {"V2g.StartTrace", "V2g.ReadTrace", "V2g.StopTrace"}
-TECHNICIAN = {"Log.SetLevel", *V2G, "V2g.KeyLog", "Firmware.Install", *SIMULATE, *PLC, *HANDS, *SETTINGS, *GRID}
+TECHNICIAN = {
+    "Log.SetLevel",
+    "Log.Security",
+    *V2G,
+    "V2g.KeyLog",
+    "Firmware.Install",
+    *SIMULATE,
+    *PLC,
+    *HANDS,
+    *SETTINGS,
+    *GRID,
+}
 SERVICE = {"Audit.Show", "Firmware.MarkGood", "Firmware.RollBack"}
 
 CALL_ALL = """

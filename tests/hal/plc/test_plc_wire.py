@@ -210,7 +210,7 @@ def test_the_modem_restarts_and_is_deaf_for_a_while():
         plc.tell_station("plug 1")
         assert plc.match().returncode == 0
         plc.expect("LinkReady")
-        plc.tell_modem("restart evse1 3")
+        plc.tell_modem("restart evse1 10")
         plc.expect("LinkLost")
         plc.expect("ModemFault", active=True)
         plc.expect("ModemFault", active=False)
