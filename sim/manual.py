@@ -119,6 +119,11 @@ IDLE = (
     "plc info",
     "certs list",
     "certs expiry",
+    "tpm",
+    "grid show",
+    "grid dim on",
+    "grid log",
+    "grid dim off",
     "meter",
     "meter verify record.ocmf --key key.hex",
     "config validate evsed.toml",
@@ -355,6 +360,7 @@ def _fields_of(mine: Sequence[Shot]) -> list[str]:
 def action_of(shot: Shot) -> str:
     """The command, with its action where it has one: as in `slac last`."""
     has_action = shot.words[0] in (
+        "grid",
         "session",
         "slac",
         "plc",

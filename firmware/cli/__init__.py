@@ -36,6 +36,8 @@ COMMANDS = {
     "plc": "the powerline modems",
     "ocpp": "the link to the CSMS",
     "certs": "certificates and when they end",
+    "tpm": "the chip that holds the keys",
+    "grid": "limits of the whole station from outside",
     "config": "OCPP variables, and the configuration file",
     "logs": "log levels and the audit log",
     "fw": "firmware: the slots, installing, going back",
