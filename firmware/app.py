@@ -432,6 +432,7 @@ def _session(config: Config, settings: EvseSettings) -> Session:
         slac_retries=settings.slac_retries,
         ev_connection_timeout_s=config.csms.ev_connection_timeout_s,
         signed_metering=signs(settings),
+        rcd_self_test=settings.rcd_self_test == "before-session",
         feeding=Feeding(
             settings.discharge_limit_a,
             settings.discharge_reserve_percent,

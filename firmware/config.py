@@ -292,6 +292,8 @@ class Evse:
     """C_sequ_retry: how often a vehicle is given another try over state F. The standard has 2."""
     hlc_pilot: Literal["nominal", "five-percent"] = "nominal"
     """The duty while a vehicle charges under ISO 15118: nominal tells the limit twice."""
+    rcd_self_test: Literal["before-session", "off"] = "before-session"
+    """Whether an AC board that can test its residual current device does so for each vehicle, before it gives power."""
     accepts_contract: bool = True
     accepts_external_payment: bool = True
     allow_plain_tcp: bool = False

@@ -66,6 +66,11 @@ class DeliverPower:
 
 
 @dataclass(frozen=True, slots=True)
+class TestRcd:
+    """Have the board test its residual current device; RcdTested is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class LockConnector:
     lock: bool
 
@@ -198,6 +203,7 @@ Effect = (
     | CheckCable
     | SetDcTarget
     | DeliverPower
+    | TestRcd
     | LockConnector
     | ConnectVehicle
     | RestartSlac

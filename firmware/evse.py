@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from firmware import config, effects
 from firmware.dc_view import dc_view
 from firmware.effects import Effect
-from firmware.facts import Fact, LimitSource, LocalLimit
+from firmware.facts import Fact, LimitSource, LocalLimit, RcdTested, RcdWord
 from firmware.indication import indication
 from firmware.ports import Operator, SeccControl
 from firmware.session import Session
 from firmware.state import State
 from hal.dc.ports import DcSupport
+from hal.diagnostics import SelfTest, Verdict, diagnostics_of
 from hal.faults import severity_of
 from hal.ports import (
     BoardFault,
@@ -28,6 +29,7 @@ from hal.ports import (
     CpState,
     EvseCapabilities,
     Fault,
+    HalError,
     MeterSampled,
     ModemFault,
     ModemReady,
@@ -132,6 +134,7 @@ class Evse:
         self._queue: asyncio.Queue[Fact] = asyncio.Queue(QUEUE_LENGTH)
         self._overrun = False
         self._unlocking: asyncio.Task[None] | None = None
+        self._testing_rcd: asyncio.Task[None] | None = None
         self._turned_at_s = clock()
         self.resting = False
         """Crashed and made safe; its supervisor starts it anew."""
@@ -282,6 +285,8 @@ class Evse:
                 self.dc.target(voltage_v, current_a)
             case effects.DeliverPower(deliver) if self.dc:
                 self.dc.deliver(deliver)
+            case effects.TestRcd():
+                self._test_rcd()
             case effects.LockConnector(lock):
                 board.lock_connector(lock)
             case effects.ConnectVehicle(connected) if plc:
@@ -331,6 +336,22 @@ class Evse:
         while (locked := self._locked(unknown=True)) and self._clock() < deadline_s:
             await asyncio.sleep(UNLOCK_S / 20)
         self._operator.unlock_result(self.number, not locked)
+
+    def _test_rcd(self) -> None:
+        """The answer to a test before this one has lost its meaning."""
+        if self._testing_rcd is not None:
+            self._testing_rcd.cancel()
+        self._testing_rcd = asyncio.create_task(self._report_rcd())
+
+    async def _report_rcd(self) -> None:
+        outcome: Verdict | RcdWord = Verdict.UNSUPPORTED
+        if (board := diagnostics_of(self.board)) is not None:
+            try:
+                outcome = await board.self_test(SelfTest.RCD)
+            except HalError as error:
+                self._log.warning("the residual current device is not tested: %s", error)
+                outcome = RcdWord.SILENT
+        self.report(RcdTested(outcome))
 
     def _locked(self, *, unknown: bool) -> bool:
         """Whether the connector is locked; `unknown` stands for a board that does not say."""

@@ -5,6 +5,7 @@ from enum import Enum
 
 from firmware.maintenance import MaintenanceBegun, MaintenanceOver, TrialWanted
 from firmware.start_rules import StartHeld
+from hal.diagnostics import Verdict
 from hal.ports import HalFact
 from ocpp_client.ports import AuthorizeAnswer, CsmsFact, IdToken
 from secc.ports import CertificateAnswer, SeccFact
@@ -53,6 +54,22 @@ class LocalLimit:
     """Of a share: what it could become if nobody else drew."""
 
 
+class RcdWord(Enum):
+    """What is known without a verdict of the device."""
+
+    SILENT = "silent"
+    """The board did not answer."""
+    RESET = "reset"
+    """A technician has seen to the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class RcdTested:
+    """What came of the residual current device's self-test."""
+
+    outcome: Verdict | RcdWord
+
+
 MaintenanceFact = MaintenanceBegun | TrialWanted | MaintenanceOver
 
 Fact = (
@@ -67,4 +84,5 @@ Fact = (
     | LocalLimit
     | MaintenanceFact
     | StartHeld
+    | RcdTested
 )

@@ -11,6 +11,7 @@ no path through a session can forget to withdraw the permission to power. The ru
 - Power is permitted only to an authorised vehicle, and under ISO 15118 only between PowerDelivery Start and Stop. An
   emergency withdraws the permission at once. A session that is to end otherwise keeps it until the vehicle has stopped
   drawing (`cut` is set then, or when its time is up): contactors are not to open under load without need.
+- Power waits for the residual current device's self-test; the pilot does not.
 - The connector is locked from authorisation until the contactor is open.
 - A DC output has the permission as long as it is talked to: when it closes its contactor, cable check and pre-charge
   before PowerDelivery, is its own order (`hal.dc.power_path`). `deliver` is what PowerDelivery says.
@@ -134,6 +135,8 @@ def _permit(state: State) -> bool:
     if not (state.plugged and state.authorized and state.operative) or state.spent or state.cut or state.suspended:
         return False
     if Severity.EMERGENCY in state.faults.values() or (state.stopped and state.ending is None):
+        return False
+    if not state.rcd_proven:
         return False
     if state.signed_metering and state.transaction_open and not state.transaction_id:
         return False  # Nothing flows before the meter has begun: what it does not sign cannot be billed.

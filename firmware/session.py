@@ -23,10 +23,19 @@ from typing import Any
 from firmware import effects
 from firmware.discharge import NO_FEEDING, Feeding, GridGuard
 from firmware.effects import Effect
-from firmware.facts import AuthorizationAnswered, Fact, LimitSource, LocalLimit, MasterPassShown, TransactionOpened
+from firmware.facts import (
+    AuthorizationAnswered,
+    Fact,
+    LimitSource,
+    LocalLimit,
+    MasterPassShown,
+    RcdTested,
+    TransactionOpened,
+)
 from firmware.levels import AT_REST, changes, levels
 from firmware.limits import MINIMUM_A, Limits
 from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over, TrialWanted
+from firmware.rcd_test import RcdTest
 from firmware.reasons import refusal, stopped_by, told_of, trigger_of
 from firmware.record import Record
 from firmware.start_rules import StartHeld
@@ -64,6 +73,7 @@ class Session:
         start_points: Iterable[TxPoint] = (TxPoint.POWER_PATH_CLOSED,),
         signed_metering: bool = False,
         feeding: Feeding = NO_FEEDING,
+        rcd_self_test: bool = False,
     ) -> None:
         # On a DC output the pilot stays at 5 %: it has no current to tell.
         self.state = State(limits, has_plc, nominal_under_hlc and not dc, signed_metering, dc, feeding=feeding)
@@ -71,6 +81,7 @@ class Session:
         self._levels = AT_REST
         self.record = Record(self.state)
         self._workshop = Workshop(self.state, self.record)
+        self._rcd = RcdTest(self.state, self.record, wanted=rcd_self_test and not dc)
         self._slac_retries = slac_retries
         self.state.rules = replace(
             self.state.rules,
@@ -81,6 +92,7 @@ class Session:
     def inherit(self, before: State) -> None:
         """Take over, from a session that was given up, what holds for any: limits, modem, rules, availability."""
         state = self.state
+        self._rcd.inherit(before.rcd_failed)
         state.limits = before.limits
         state.schedule, state.least_a = before.schedule, before.least_a
         state.modem_ready = before.modem_ready
@@ -103,9 +115,10 @@ class Session:
         state = self.state
         if state.token_deadline_s is not None and now >= state.token_deadline_s:
             self.record.end_with(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT)
-        if self._workshop.tick(now):
-            self._maintenance_over(MaintenanceOver(Over.TIMED_OUT))
-        asked = list(self._end_step()) if state.pilot_step and now >= state.pilot_step.until_s else []
+        asked = list(self._maintenance_over(MaintenanceOver(Over.TIMED_OUT))) if self._workshop.tick(now) else []
+        if state.pilot_step and now >= state.pilot_step.until_s:
+            asked += self._end_step()
+        asked += self._rcd.tick(now)
         if state.ending is not None and now >= state.ending.deadline_s:
             if state.cut:
                 state.contactor_overdue = True
@@ -119,6 +132,7 @@ class Session:
             state.ending.deadline_s if state.ending else None,
             state.pilot_step.until_s if state.pilot_step else None,
             state.not_ready_at_s if state.charging_state is ocpp.ChargingState.EV_CONNECTED else None,
+            state.rcd_due_s,
             *self._workshop.deadlines(),
         ]
         return min((at for at in due if at is not None), default=None)
@@ -150,11 +164,11 @@ class Session:
 
     # --- The board's facts ---
 
-    def _plugged_in(self, _: hal.PluggedIn) -> None:
+    def _plugged_in(self, _: hal.PluggedIn) -> Iterable[Effect]:
         state = self.state
         state.plugged = True
         if state.maintenance is not None:
-            return  # What is plugged in now is the technician's.
+            return ()  # What is plugged in now is the technician's.
         state.spent = False
         state.token_deadline_s = None
         state.hlc = Hlc.SOUGHT if state.has_plc else Hlc.NONE
@@ -162,10 +176,12 @@ class Session:
         if not state.transaction_open:
             state.transaction_id = ""
         state.slac_tries = 0
+        return self._rcd.begin()
 
     def _unplugged(self, _: hal.Unplugged) -> None:
         state = self.state
         state.plugged = False
+        self._rcd.forget()
         if state.maintenance is not None:
             state.maintenance.vehicle_here = False
         state.contactor = hal.Contactor.OPEN  # The board opens by itself in state A.
@@ -212,6 +228,8 @@ class Session:
 
     def _board_fault(self, fact: hal.BoardFault) -> Iterable[Effect]:
         state = self.state
+        if not fact.active and fact.fault is hal.Fault.RESIDUAL_CURRENT and state.rcd_failed:
+            fact = self._rcd.standing()  # The board takes back its own word, not the failed test.
         if fact.active:
             state.faults[fact.fault] = fact.severity
         else:
@@ -219,6 +237,9 @@ class Session:
         if fact.active and fact.severity is not hal.Severity.WARNING:
             self.record.end_with(TriggerReason.ABNORMAL_CONDITION, stopped_by(fact.fault))
         yield effects.ReportProblem(fact)
+
+    def _rcd_tested(self, fact: RcdTested) -> Iterable[Effect]:
+        return self._rcd.told(fact.outcome)
 
     def _token_presented(self, fact: hal.TokenPresented) -> Iterable[Effect]:
         """A swipe: the token that started a session, or another of its group, ends it; any other asks for one."""
@@ -524,10 +545,11 @@ class Session:
     def _trial_wanted(self, fact: TrialWanted) -> None:
         self._workshop.put(fact)
 
-    def _maintenance_over(self, _: MaintenanceOver) -> None:
+    def _maintenance_over(self, _: MaintenanceOver) -> Iterable[Effect]:
         """As if whoever is at the connector had just been plugged in."""
         if self._workshop.end() and self.state.plugged:
-            self._plugged_in(hal.PluggedIn(self.record.now))
+            return self._plugged_in(hal.PluggedIn(self.record.now))
+        return ()
 
     def _csms_limit(self, fact: ocpp.CsmsLimit) -> Iterable[Effect]:
         self.state.least_a = max(fact.least_a, MINIMUM_A)
@@ -569,6 +591,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     hal.ContactorChanged: Session._contactor_changed,
     DcStaged: Session._dc_staged,
     hal.BoardFault: Session._board_fault,
+    RcdTested: Session._rcd_tested,
     hal.TokenPresented: Session._token_presented,
     hal.MeterSampled: Session._meter_sampled,
     hal.ModemReady: Session._modem_ready,

@@ -43,6 +43,18 @@ class Step(Enum):
     REST = "X1"
 
 
+class RcdStage(Enum):
+    """The residual current device's self-test for the vehicle that is there."""
+
+    IDLE = "idle"
+    """Over, or there is nothing to test."""
+    RUNNING = "running"
+    WAITING = "waiting"
+    """To be tried again."""
+    UNTESTED = "untested"
+    """The board would not, and reports no fault: charging goes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class PilotStep:
     step: Step
@@ -106,6 +118,12 @@ class State:
     held: Hold | None = None
     """Why a start is held back, and until when (monotonic)."""
     held_until_s: float = 0.0
+
+    rcd: RcdStage = RcdStage.IDLE
+    rcd_due_s: float | None = None
+    """Until when the test's answer, or the next try, is awaited (monotonic)."""
+    rcd_failed: bool = False
+    """The device failed its test, and neither a good test nor a technician has said otherwise since."""
 
     modem_ready: bool = False
     hlc: Hlc = Hlc.NONE
@@ -192,6 +210,11 @@ class State:
     @property
     def authorized(self) -> bool:
         return self.authorization is Authorization.ACCEPTED
+
+    @property
+    def rcd_proven(self) -> bool:
+        """Whether the self-test leaves the way free for power."""
+        return not self.rcd_failed and self.rcd in (RcdStage.IDLE, RcdStage.UNTESTED)
 
     @property
     def serves(self) -> bool:

@@ -127,3 +127,8 @@ ENDS: dict[EndReason, tuple[str, str]] = {
     ),
     EndReason.LINK_DOWN: ("the powerline link went down", "plug in again; see `evse plc info` if it recurs"),
 }
+
+RCD_FAILED = (
+    "the residual current device failed its self-test before the session",
+    "unplug and plug in again for another test; if it fails too, replace the device",
+)

@@ -16,7 +16,7 @@ from firmware.control.rpc import Code, RpcError
 from firmware.control.selftest import TESTS, Bench, run_test
 from firmware.control.status import board_of, maintenance_status, meter_status
 from firmware.evse import Evse
-from firmware.facts import LimitSource, LocalLimit
+from firmware.facts import LimitSource, LocalLimit, RcdTested, RcdWord
 from firmware.maintenance import (
     CONTACTOR_TRIAL_S,
     Maintenance,
@@ -26,7 +26,7 @@ from firmware.maintenance import (
     TrialPilot,
     TrialWanted,
 )
-from hal.diagnostics import Measurements, diagnostics_of
+from hal.diagnostics import Measurements, Verdict, diagnostics_of
 from hal.ports import BoardUnavailable, CpState
 
 SETTLE_S = 2.0
@@ -127,7 +127,10 @@ async def _clear_faults(call: Call, evse: int) -> object:
     board = diagnostics_of(one.board)
     if board is None:
         raise RpcError(Code.UNAVAILABLE, "this board cannot be told to clear its faults")
-    return {"evse": one.number, "verdict": (await board.clear_faults()).value}
+    verdict = await board.clear_faults()
+    if verdict is Verdict.PASSED:
+        one.report(RcdTested(RcdWord.RESET))
+    return {"evse": one.number, "verdict": verdict.value}
 
 
 async def _measure(call: Call, evse: int) -> object:

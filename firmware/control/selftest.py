@@ -15,6 +15,7 @@ from pathlib import Path
 
 from firmware.control.status import board_of
 from firmware.evse import Evse
+from firmware.facts import RcdTested
 from firmware.maintenance import CONTACTOR_TRIAL_S, Trial, TrialPilot, TrialWanted
 from hal.diagnostics import BoardDiagnostics, Measurements, SelfTest, Verdict, diagnostics_of
 from hal.ports import BoardUnavailable, Contactor, CpState
@@ -109,6 +110,8 @@ async def _rcd(bench: Bench) -> Found:
     if bench.board is None:
         return Found("rcd", Verdict.UNSUPPORTED, "this board has no self-test that can be asked for")
     verdict = await bench.board.self_test(SelfTest.RCD)
+    if verdict is Verdict.PASSED:
+        bench.evse.report(RcdTested(verdict))
     return Found("rcd", verdict, _RCD_WORDS[verdict])
 
 

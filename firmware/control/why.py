@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from firmware.control.fault_words import CONTRACT_REMEDIES, CONTRACT_REMEDY, CONTRACTS, ENDS, FAULTS
+from firmware.control.fault_words import CONTRACT_REMEDIES, CONTRACT_REMEDY, CONTRACTS, ENDS, FAULTS, RCD_FAILED
 from firmware.facts import AuthorizationAnswered, Fact
 from firmware.limits import MINIMUM_A
 from firmware.start_rules import Hold
-from firmware.state import Hlc, State
+from firmware.state import Hlc, RcdStage, State
 from hal.ports import (
     Contactor,
     CpState,
@@ -72,7 +72,16 @@ class Situation:
 
 def why(at: Situation) -> list[Blocker]:
     """What keeps the EVSE from charging, what to see to first first; empty while it charges."""
-    station = [*_loop(at), *_board(at), *_faults(at), *_availability(at), *_maintenance(at), *_held(at), *_limits(at)]
+    station = [
+        *_loop(at),
+        *_board(at),
+        *_faults(at),
+        *_rcd(at),
+        *_availability(at),
+        *_maintenance(at),
+        *_held(at),
+        *_limits(at),
+    ]
     if at.state.maintenance is not None:
         return station
     if at.board is None and not at.state.plugged:
@@ -82,7 +91,15 @@ def why(at: Situation) -> list[Blocker]:
 
 def notes(at: Situation) -> list[Blocker]:
     """What blocks nothing and is worth knowing."""
-    return [*_warnings(at), *_technician(at), *_fallback(at), *_operator(at), *_certificate(at), *_awaits_another(at)]
+    return [
+        *_warnings(at),
+        *_untested(at),
+        *_technician(at),
+        *_fallback(at),
+        *_operator(at),
+        *_certificate(at),
+        *_awaits_another(at),
+    ]
 
 
 # --- Whatever the vehicle does ---
@@ -105,7 +122,20 @@ def _faults(at: Situation) -> Iterator[Blocker]:
     for severity in (Severity.EMERGENCY, Severity.STOP):
         for fault, how in at.state.faults.items():
             if how is severity:
-                yield Blocker(f"fault_{fault.value}", *FAULTS[fault])
+                untested = fault is Fault.RESIDUAL_CURRENT and how is Severity.STOP and at.state.rcd_failed
+                yield Blocker(f"fault_{fault.value}", *(RCD_FAILED if untested else FAULTS[fault]))
+
+
+def _rcd(at: Situation) -> Iterator[Blocker]:
+    if at.state.rcd in (RcdStage.RUNNING, RcdStage.WAITING):
+        what = "the residual current device is being tested before power is given"
+        yield Blocker("rcd_test", what, "wait some seconds")
+
+
+def _untested(at: Situation) -> Iterator[Blocker]:
+    if at.state.rcd is RcdStage.UNTESTED:
+        what = "the board did not test its residual current device for this vehicle"
+        yield Blocker("rcd_untested", what, "in maintenance, run the rcd self-test by hand")
 
 
 def _availability(at: Situation) -> Iterator[Blocker]:

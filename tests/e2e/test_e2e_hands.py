@@ -20,8 +20,9 @@ from firmware.supervisor import supervise
 from hal.board import McuBoard
 from hal.diagnostics import Measurements, Verdict
 from hal.metered_board import MeteredBoard
-from hal.ports import BoardUnavailable, Contactor, CpMode
+from hal.ports import BoardUnavailable, Contactor, CpMode, Fault, ModemFault
 from hal.quantities import EvseId
+from ocpp_client.ports import IdToken, RemoteStart
 from sim.mcu.cable import Cable
 from tests.firmware.control_bench import GROUPS, Bench, Line, connected
 from tests.firmware.test_firmware_cli import evse
@@ -53,7 +54,7 @@ async def hands() -> AsyncIterator[Hands]:
 
 
 @asynccontextmanager
-async def _hands(*arguments: str) -> AsyncIterator[Hands]:
+async def _hands(*arguments: str, rcd_self_test: bool = False) -> AsyncIterator[Hands]:
     with tempfile.TemporaryDirectory(prefix="hands-") as name:
         directory = Path(name)
         os.chmod(directory, 0o755)  # noqa: PTH101 - a call that does not block
@@ -64,7 +65,7 @@ async def _hands(*arguments: str) -> AsyncIterator[Hands]:
             stderr=asyncio.subprocess.DEVNULL,
         )
         cable = await Cable.connect(socket, 10.0)
-        made = Bench(directory)
+        made = Bench(directory, rcd_self_test=rcd_self_test)
         while not tty.exists():
             await asyncio.sleep(0.02)
         board = McuBoard(str(tty), EvseId(1), made.evse.report, alive=made.evse.alive)
@@ -237,6 +238,52 @@ async def test_a_board_without_the_test() -> None:
         await line.result("Maintenance.Begin", evse=1)
         assert (await line.result("Selftest.Run", evse=1, test="rcd"))["verdict"] == "unsupported"
         assert (await line.result("Selftest.Run", evse=1, test="lock"))["verdict"] == "unsupported"
+
+
+# --- Before a session ---
+
+
+async def _plug_in(hands: Hands) -> None:
+    """A vehicle without high-level communication, started by the operator, that asks for power at once."""
+    await hands.cable.set_cp("B")
+    await hands.until(lambda: hands.made.evse.state.plugged)
+    hands.made.evse.report(ModemFault("none here", active=True, at_s=0.0))
+    hands.made.evse.report(RemoteStart(None, IdToken("04A2B3C4", "ISO14443"), 7))
+    await hands.cable.set_cp("C")
+
+
+async def _unplug(hands: Hands) -> None:
+    await hands.cable.set_cp("A")
+    await hands.until(lambda: not hands.made.evse.state.plugged)
+
+
+async def test_a_dead_residual_current_device_gives_no_power_until_it_trips_again() -> None:
+    async with _hands(rcd_self_test=True) as hands:
+        seen = hands.made.evse
+        await hands.cable.fault("rcd_dead")
+        await _plug_in(hands)
+        await hands.until(lambda: Fault.RESIDUAL_CURRENT in seen.state.faults)
+        await asyncio.sleep(0.5)
+        assert hands.board.snapshot().contactor is Contactor.OPEN
+        assert not hands.board.snapshot().power_permitted
+        assert not hands.board.snapshot().faults, "the board itself sees nothing wrong"
+        async with connected(hands.made.path) as line:
+            why = await line.result("Evse.Why", evse=1)
+        assert "self-test" in json.dumps(why)
+        await _unplug(hands)
+        await hands.cable.fault("rcd_dead", active=False)
+        await hands.cable.set_cp("B")
+        await hands.until(lambda: seen.state.plugged and not seen.state.stopped)
+        await _unplug(hands)
+        await _plug_in(hands)
+        await hands.until(lambda: hands.board.snapshot().contactor is Contactor.CLOSED)
+        assert not seen.state.stopped, "what the test provokes is no fault"
+
+
+async def test_a_board_that_cannot_test_charges() -> None:
+    async with _hands("--no-rcd-test", rcd_self_test=True) as hands:
+        await _plug_in(hands)
+        await hands.until(lambda: hands.board.snapshot().contactor is Contactor.CLOSED)
 
 
 # --- The commands ---

@@ -190,7 +190,7 @@ def reading(energy_wh: float = 1000.0, current_a: float = 0.0) -> MeterReading:
 class Bench:
     """`directory` must be short and open to all: other users connect, and a socket's path has room for 107 bytes."""
 
-    def __init__(self, directory: Path, service: frozenset[int] | None = None) -> None:
+    def __init__(self, directory: Path, service: frozenset[int] | None = None, *, rcd_self_test: bool = False) -> None:
         self.path = directory / "control.sock"
         settings = config.Evse(id=1, evse_id="DE*EVS*E0001", device="/dev/null")
         self.config = config.Config(
@@ -204,7 +204,7 @@ class Bench:
         self.history.followers.append(self.visits)
         self.evse = Evse(
             settings,
-            lambda: Session(Limits(32.0), has_plc=True),
+            lambda: Session(Limits(32.0), has_plc=True, rcd_self_test=rcd_self_test),
             self.board,
             [self.history],
             time.monotonic,  # type: ignore[arg-type]
