@@ -144,9 +144,11 @@ async def run(config: Config, stop: asyncio.Event, overrides: tuple[Override, ..
         for settings in config.evse:
             evse = Evse(settings, partial(_session, config, settings), operator, watchers, time.monotonic)
             evses[evse.number] = evse
+        await _on(csms, station.take_up())  # Before the boards speak: what was left open comes first.
+        for evse in evses.values():
             paused = await _on(csms, kept_pause(journal, evse.number))
-            board = boards.make(settings, evse.report, evse.alive)
-            await _start_evse(evse, board, settings, credentials, paused, messages, stack)
+            board = boards.make(evse.settings, evse.report, evse.alive)
+            await _start_evse(evse, board, evse.settings, credentials, paused, messages, stack)
         site.share()
         grid.tell = lambda *limit: csms.call(partial(station.limits.set, *limit))
         await _serve_grid(config, grid, stack)

@@ -174,6 +174,18 @@ class UpdateTransaction:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeTransaction:
+    """What a power cut had left open goes on."""
+
+    charging_state: ChargingState
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUpTransaction:
+    """What a power cut had left open ends by it, with what was known then."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndTransaction:
     trigger_reason: TriggerReason
     stopped_reason: StoppedReason
@@ -220,6 +232,8 @@ Effect = (
     | UseReservation
     | StartTransaction
     | UpdateTransaction
+    | ResumeTransaction
+    | GiveUpTransaction
     | EndTransaction
     | ReportStatus
     | ReportProblem

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from firmware import config, effects
 from firmware.dc_view import dc_view
 from firmware.effects import Effect
-from firmware.facts import Fact, LimitSource, LocalLimit, RcdTested, RcdWord
+from firmware.facts import ConnectorEmpty, Fact, LimitSource, LocalLimit, RcdTested, RcdWord
 from firmware.indication import indication
 from firmware.ports import Operator, SeccControl
+from firmware.resumption import EmptyConnector
 from firmware.session import Session
 from firmware.state import State
 from hal.dc.ports import DcSupport
@@ -44,6 +45,7 @@ from ocpp_client.ports import (
     CsmsLimit,
     ReservationsChanged,
     StoppedReason,
+    TransactionLeftOpen,
     TransactionRules,
     TriggerReason,
     UnlockRequested,
@@ -74,6 +76,7 @@ OUTLIVES_A_SESSION = (
     ModemReady,
     ContractRules,
     ReservationsChanged,
+    TransactionLeftOpen,
     TransactionRules,
 )
 """What waited while an EVSE was down and still holds for its next session."""
@@ -133,6 +136,7 @@ class Evse:
         self._clock = clock
         self._queue: asyncio.Queue[Fact] = asyncio.Queue(QUEUE_LENGTH)
         self._overrun = False
+        self._empty = EmptyConnector()
         self._unlocking: asyncio.Task[None] | None = None
         self._testing_rcd: asyncio.Task[None] | None = None
         self._turned_at_s = clock()
@@ -191,6 +195,14 @@ class Evse:
             now = self._turned_at_s = self._clock()
             done = self._session.tick(now) if fact is None else self._take(fact, now)
             self.perform(done)
+            if self._session.state.left_open:
+                self._look_for_vehicle(now)
+
+    def _look_for_vehicle(self, now: float) -> None:
+        """The board has a fact for who comes or leaves, none for a connector that it finds empty."""
+        with suppress(BoardUnavailable):
+            if self.board is not None and self._empty.seen(self.board.snapshot().cp, now):
+                self.report(ConnectorEmpty())
 
     def make_safe(self) -> None:
         """No power, pilot F, no V2G; a transaction is ended. For the supervisor, when `run` has failed."""
@@ -199,7 +211,9 @@ class Evse:
         self.board.signal_error()
         if self.secc:
             self.secc.close()
-        if self._session.state.transaction_open:
+        if self._session.state.left_open:
+            self._operator.give_up_transaction(self.number)
+        elif self._session.state.transaction_open:
             self._operator.end_transaction(
                 self.number, TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, self._meter(), None
             )
@@ -320,6 +334,10 @@ class Evse:
                 operator.start_transaction(self.number, trigger, state, token, self._meter(), v2g, remote_start_id)
             case effects.UpdateTransaction(trigger, state, token, remote_start_id):
                 operator.update_transaction(self.number, trigger, state, token, self._meter(), remote_start_id)
+            case effects.ResumeTransaction(state):
+                operator.resume_transaction(self.number, state, self._meter())
+            case effects.GiveUpTransaction():
+                operator.give_up_transaction(self.number)
             case effects.EndTransaction(trigger, reason, token):
                 operator.end_transaction(self.number, trigger, reason, self._meter(), token)
             case effects.ReportStatus(status):

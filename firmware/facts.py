@@ -28,6 +28,11 @@ class TransactionOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorEmpty:
+    """Nobody is plugged in: told while a transaction from before a power cut waits for its vehicle."""
+
+
+@dataclass(frozen=True, slots=True)
 class MasterPassShown:
     """At any reader of the station: every transaction ends (C16)."""
 
@@ -78,6 +83,7 @@ Fact = (
     | CsmsFact
     | AuthorizationAnswered
     | TransactionOpened
+    | ConnectorEmpty
     | MasterPassShown
     | CertificateAnswer
     | ScheduleAnswer

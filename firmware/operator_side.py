@@ -193,6 +193,12 @@ class OperatorSide:
     ) -> None:
         self._post(partial(self._station.transaction_ended, evse, trigger, reason, meter, token))
 
+    def resume_transaction(self, evse: EvseId, charging_state: ChargingState, meter: MeterReading | None) -> None:
+        self._post(partial(self._station.transaction_resumed, evse, charging_state, meter))
+
+    def give_up_transaction(self, evse: EvseId) -> None:
+        self._post(partial(self._station.transaction_given_up, evse))
+
     def reservation_used(self, evse: EvseId, reservation_id: int, token: IdToken) -> None:
         self._do(partial(self._station.reservation_used, evse, reservation_id, token))
 

@@ -91,6 +91,14 @@ class Operator(Protocol):
         token: IdToken | None,
     ) -> None: ...
 
+    def resume_transaction(self, evse: EvseId, charging_state: ChargingState, meter: MeterReading | None) -> None:
+        """The one a power cut had left open goes on."""
+        ...
+
+    def give_up_transaction(self, evse: EvseId) -> None:
+        """The one a power cut had left open ends by it."""
+        ...
+
     def reservation_used(self, evse: EvseId, reservation_id: int, token: IdToken) -> None:
         """Before the transaction's event that follows from it."""
         ...

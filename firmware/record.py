@@ -24,6 +24,7 @@ CONTACTOR_S = 3.0
 """How long a transaction's end waits for the contactor's feedback once power was withdrawn."""
 
 _ENDS_OF_AUTHORIZATION = (TriggerReason.STOP_AUTHORIZED, TriggerReason.REMOTE_STOP, TriggerReason.DEAUTHORIZED)
+_ORDERS = (*_ENDS_OF_AUTHORIZATION, TriggerReason.RESET_COMMAND)
 _STOP_WITH_AUTHORIZATION = {TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER}
 """TxStopPoints that end a transaction with its authorisation (E06)."""
 
@@ -75,7 +76,7 @@ class Record:
 
     def update(self, trigger: TriggerReason) -> Iterable[Effect]:
         state = self.state
-        if not state.transaction_open:
+        if not state.transaction_open or state.left_open:
             return
         if not self._offered():
             state.not_ready_at_s = None
@@ -87,6 +88,11 @@ class Record:
             yield effects.UpdateTransaction(
                 trigger if trigger == TriggerReason.CABLE_PLUGGED_IN else TriggerReason.CHARGING_STATE_CHANGED, new
             )
+
+    def resumed(self) -> ChargingState:
+        """Where a transaction stands that goes on after a power cut."""
+        self.state.charging_state = self._charging_state()
+        return self.state.charging_state
 
     def _charging_state(self) -> ChargingState:
         state = self.state
@@ -111,11 +117,14 @@ class Record:
             return
         ending = state.ending
         parted = ending.stopped_reason if self._goes_on_until_unplugged(ending) else None
-        if parted:
+        if state.left_open:
+            yield effects.GiveUpTransaction()
+        elif parted:
             yield effects.UpdateTransaction(ending.trigger_reason, ChargingState.EV_CONNECTED, ending.token)
         elif state.transaction_open:
             yield effects.EndTransaction(ending.trigger_reason, ending.stopped_reason, ending.token)
         state.transaction_open = parted is not None
+        state.left_open = None
         state.spent = state.plugged
         state.operative = state.operative_wanted
         self.forget_session()
@@ -129,6 +138,7 @@ class Record:
         by_driver_or_operator = ending.trigger_reason in _ENDS_OF_AUTHORIZATION
         return (
             state.transaction_open
+            and not state.left_open
             and state.plugged
             and by_driver_or_operator
             and not state.rules.stop_points & _STOP_WITH_AUTHORIZATION
@@ -137,8 +147,10 @@ class Record:
     def end_with(
         self, trigger_reason: TriggerReason, stopped_reason: StoppedReason, token: IdToken | None = None
     ) -> None:
-        """The first reason to end is the one that is recorded."""
+        """The first reason to end is the one that is recorded. One from before a power cut ends by an order alone."""
         state = self.state
+        if state.left_open and trigger_reason not in _ORDERS:
+            return
         if state.ending is None and (state.transaction_open or state.authorized):
             state.ending = Ending(trigger_reason, stopped_reason, self.now + STOP_PATIENCE_S, token)
 

@@ -25,6 +25,7 @@ from firmware.discharge import NO_FEEDING, Feeding, GridGuard
 from firmware.effects import Effect
 from firmware.facts import (
     AuthorizationAnswered,
+    ConnectorEmpty,
     Fact,
     LimitSource,
     LocalLimit,
@@ -38,6 +39,7 @@ from firmware.maintenance import MaintenanceBegun, MaintenanceOver, Over, TrialW
 from firmware.rcd_test import RcdTest
 from firmware.reasons import refusal, stopped_by, told_of, trigger_of
 from firmware.record import Record
+from firmware.resumption import Resumption
 from firmware.start_rules import StartHeld
 from firmware.state import Hlc, PilotStep, State, Step
 from firmware.workshop import Workshop
@@ -82,6 +84,7 @@ class Session:
         self.record = Record(self.state)
         self._workshop = Workshop(self.state, self.record)
         self._rcd = RcdTest(self.state, self.record, wanted=rcd_self_test and not dc)
+        self._resumption = Resumption(self.state, self.record)
         self._slac_retries = slac_retries
         self.state.rules = replace(
             self.state.rules,
@@ -129,6 +132,7 @@ class Session:
         state = self.state
         due = [
             state.token_deadline_s,
+            state.left_open.until_s if state.left_open else None,
             state.ending.deadline_s if state.ending else None,
             state.pilot_step.until_s if state.pilot_step else None,
             state.not_ready_at_s if state.charging_state is ocpp.ChargingState.EV_CONNECTED else None,
@@ -154,6 +158,7 @@ class Session:
     def _settle(self, trigger: TriggerReason, asked: list[Effect]) -> list[Effect]:
         if self.state.ending and not self.record.drawing():
             self.record.cut()  # Nothing is drawn: no reason to be patient.
+        asked += self._resumption.settle()
         before = self._switch()
         records = [*self.record.start(trigger), *self.record.update(trigger), *self.record.end()]
         return [*before, *asked, *records, *self._switch()]
@@ -338,7 +343,7 @@ class Session:
             or (accepted and (state.token == token or not self.record.by_contract()))
         ):
             return ()
-        return self._ask(token, fact.contract)
+        return *self._resumption.shown(token), *self._ask(token, fact.contract)
 
     def _contract_refused(self, fact: secc.ContractRefused) -> Iterable[Effect]:
         yield effects.ReportProblem(fact)
@@ -449,6 +454,7 @@ class Session:
         if accepted and not state.turned_away:
             yield from self._accept(fact.token, TriggerReason.AUTHORIZED, fact.answer.group_id)
         elif fact.token.kind == "eMAID":
+            yield from self._resumption.refused(fact.token)
             state.authorization = refusal(fact.answer)
         else:
             self.record.forget_token()
@@ -486,6 +492,7 @@ class Session:
         state = self.state
         state.authorization = secc.Authorization.ACCEPTED
         state.group_id = group_id
+        yield from self._resumption.accepted(token)
         state.parted = None
         state.spent = False
         if (
@@ -510,7 +517,7 @@ class Session:
     def _token_deauthorized(self, fact: ocpp.TokenDeauthorized) -> None:
         if fact.transaction_id != self.state.transaction_id:
             return
-        if fact.suspend:
+        if fact.suspend and self.state.left_open is None:
             self.state.suspended = True
         else:
             self.record.end_with(TriggerReason.DEAUTHORIZED, StoppedReason.DEAUTHORIZED)
@@ -565,13 +572,19 @@ class Session:
         state = self.state
         before = state.offer_a, state.discharge_a
         state.limits = replace(state.limits, **{name: limit_a})
-        if state.transaction_open and (state.offer_a, state.discharge_a) != before:
+        if state.transaction_open and not state.left_open and (state.offer_a, state.discharge_a) != before:
             yield effects.UpdateTransaction(TriggerReason.CHARGING_RATE_CHANGED, state.charging_state)
 
     def _start_held(self, fact: StartHeld) -> Iterable[Effect]:
         self.state.held = fact.cause
         self.state.held_until_s = self.record.now + fact.for_s
         return self._limited("start_a", None if fact.cause is None else 0.0)
+
+    def _transaction_left_open(self, fact: ocpp.TransactionLeftOpen) -> None:
+        self._resumption.begin(fact)
+
+    def _connector_empty(self, _: ConnectorEmpty) -> Iterable[Effect]:
+        return self._resumption.give_up()
 
     def _transaction_opened(self, fact: TransactionOpened) -> None:
         self.state.transaction_id = fact.transaction_id
@@ -620,6 +633,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     ocpp.TokenDeauthorized: Session._token_deauthorized,
     ocpp.ReservationsChanged: Session._reservations_changed,
     ocpp.ContractRules: Session._contract_rules,
+    ocpp.TransactionLeftOpen: Session._transaction_left_open,
     ocpp.TransactionRules: Session._transaction_rules,
     ocpp.ResetRequested: Session._reset_requested,
     ocpp.AvailabilityChanged: Session._availability_changed,
@@ -633,6 +647,7 @@ _TABLE: dict[type, Callable[[Session, Any], Iterable[Effect] | None]] = {
     TrialWanted: Session._trial_wanted,
     MaintenanceOver: Session._maintenance_over,
     TransactionOpened: Session._transaction_opened,
+    ConnectorEmpty: Session._connector_empty,
     MasterPassShown: Session._master_pass_shown,
 }
 """Facts not named here (levels on the pilot, message traces) concern observers alone."""

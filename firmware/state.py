@@ -16,6 +16,7 @@ from ocpp_client.ports import (
     ReservationsChanged,
     SchedulePeriod,
     StoppedReason,
+    TransactionLeftOpen,
     TransactionRules,
     TriggerReason,
     TxPoint,
@@ -72,6 +73,16 @@ class Ending:
     deadline_s: float
     token: IdToken | None = None
     """The token that ended it, where one did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A transaction from before a power cut waits for its vehicle, until then (monotonic)."""
+
+    left: TransactionLeftOpen
+    until_s: float
+    came: bool = False
+    """A vehicle was plugged in, and has yet to show the contract."""
 
 
 DEFAULT_RULES = TransactionRules(
@@ -169,6 +180,8 @@ class State:
     contract_rules: ContractRules = field(default_factory=ContractRules)
     transaction_id: str = ""
     transaction_open: bool = False
+    left_open: Waiting | None = None
+    """The open transaction is one from before a power cut, and nothing moves it yet."""
     charging_state: ChargingState = ChargingState.IDLE
     has_charged: bool = False
     not_ready_at_s: float | None = None

@@ -31,6 +31,11 @@ class StationClock:
         system = self._system()
         return system + self._offset(system)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the time is right, as far as a station can know: fit to compare with what was written before."""
+        return self.now() >= EARLIEST and (self._reference is not None or not self._follow_csms())
+
     def _offset(self, system: datetime) -> timedelta:
         if self._reference is None or (system >= EARLIEST and not self._follow_csms()):
             return timedelta(0)

@@ -210,6 +210,10 @@ class TransactionState:
     kept: tuple[KeptReading, ...] = ()
     key_told: bool = False
     """Whether the signing meter's public key went out with an event (PublicKeyWithSignedMeterValue)."""
+    group_id: str | None = None
+    """The token's group, where one is known."""
+    authorization_over: bool = False
+    """The token was refused, or the driver's part is over: no energy flows by it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,6 +553,20 @@ class TokenDeauthorized:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionLeftOpen:
+    """A power cut left it open, and it may go on: told at start, before anything of its EVSE."""
+
+    evse_id: EvseId
+    transaction_id: str
+    id_token: IdToken | None
+    group_id: str | None
+    remote_start_id: int | None
+    charging_state: str
+    for_s: float
+    """How long it waits for its vehicle."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionRules:
     """What the CSMS has set about transactions: told at start and at each change."""
 
@@ -648,6 +666,7 @@ CsmsFact = (
     | RemoteStop
     | RemoteStart
     | TokenDeauthorized
+    | TransactionLeftOpen
     | TransactionRules
     | ContractRules
     | ResetRequested

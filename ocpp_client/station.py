@@ -69,6 +69,7 @@ from ocpp_client.ports import (
     SecurityEvent,
     StoppedReason,
     TransactionRules,
+    TransactionState,
     TriggerReason,
     TxPoint,
 )
@@ -225,6 +226,7 @@ class OcppStation:
         self._boot_reason = config.boot_reason
         self._dumped_cache = self._authorizer.cache.dump()
         self._event_id = 0
+        self._taken_up = False
 
     def _handlers(self, certificates: CertificateStore | None) -> Handlers:
         charging = ChargingActions(
@@ -288,12 +290,20 @@ class OcppStation:
 
     # --- Life ---
 
-    async def start(self) -> None:
-        """Take up what the journal holds, end what a power cut left open, and connect. Raises ConfigurationError."""
-        self._loop = asyncio.get_running_loop()
+    async def take_up(self) -> None:
+        """Take up what the journal holds, and tell of the transactions that may go on. Raises ConfigurationError."""
+        self._taken_up = True
         await self._restore()
         await self._restore_password()
         self._override()
+        self._report_rules()
+        await self._desk.take_up()
+
+    async def start(self) -> None:
+        """`take_up`, unless that was done before; end what a power cut left open, and connect."""
+        self._loop = asyncio.get_running_loop()
+        if not self._taken_up:
+            await self.take_up()
         self.model.on_change("OCPPCommCtrlr", "WebSocketPingInterval", self._ping_changed)
         self.model.on_change("OCPPCommCtrlr", "HeartbeatInterval", self._heartbeat_changed)
         self.model.on_change("SecurityCtrlr", "BasicAuthPassword", self._password_changed)
@@ -301,7 +311,6 @@ class OcppStation:
             self.model.on_change(component, variable, lambda _value: self._report_rules())
         for variable in _CONTRACT_RULES:
             self.model.on_change("ISO15118Ctrlr", variable, lambda _value: self._report_contract_rules())
-        self._report_rules()
         self._report_contract_rules()
         await self._security.open()
         self._dialogue.start()
@@ -397,7 +406,7 @@ class OcppStation:
         if known is not None:
             return self._told(token, known, self._authorizer.list.find(token, self.clock.now()))
         if self.model.flag("AuthCtrlr", "DisableRemoteAuthorization") and token.kind != "eMAID":
-            return self._authorizer.unanswered(token, self.clock.now(), self._authorization_rules())
+            return self._told(token, self._authorizer.unanswered(token, self.clock.now(), self._authorization_rules()))
         payload: Payload = {"idToken": {"idToken": token.id_token, "type": token.kind}}
         # Without hash data the chain is all the CSMS can judge by.
         shows = central or not ocsp or self.model.flag("ISO15118Ctrlr", "CentralContractValidationAllowed")
@@ -411,14 +420,18 @@ class OcppStation:
         response = await self._dialogue.request("Authorize", payload)
         now, rules = self.clock.now(), self._authorization_rules()
         if response is None:
-            return AuthorizeAnswer(None) if central else self._authorizer.unanswered(token, now, rules)
+            return (
+                AuthorizeAnswer(None) if central else self._told(token, self._authorizer.unanswered(token, now, rules))
+            )
         answer = self._authorizer.answered(token, response, now, rules)
         self._cache_changed()
         return self._told(token, answer, response.get("idTokenInfo"))
 
-    def _told(self, token: IdToken, answer: AuthorizeAnswer, info: object) -> AuthorizeAnswer:
-        """Tell the driver what comes with an accepted token."""
+    def _told(self, token: IdToken, answer: AuthorizeAnswer, info: object = None) -> AuthorizeAnswer:
+        """Tell the driver what comes with an accepted token, where the CSMS said anything (`info`)."""
         if answer.status is AuthorizationStatus.ACCEPTED:
+            self._desk.note_group(token, answer.group_id)
+        if answer.status is AuthorizationStatus.ACCEPTED and info is not None:
             self._blocks.authorized(token, info)
         return answer
 
@@ -522,6 +535,22 @@ class OcppStation:
         """Ended; without `meter` the latest reading stands."""
         state = self._transactions.on(evse_id)
         await self._desk.ended(evse_id, trigger, stopped_reason, meter, id_token)
+        self._transaction_over(evse_id, state)
+
+    async def transaction_resumed(
+        self, evse_id: EvseId, charging_state: ChargingState, meter: MeterReading | None = None
+    ) -> None:
+        """The one that `TransactionLeftOpen` told of goes on."""
+        await self._desk.resumed(evse_id, charging_state, meter)
+        self._blocks.transaction_changed(evse_id, with_token=True)
+
+    async def transaction_given_up(self, evse_id: EvseId) -> None:
+        """The one that `TransactionLeftOpen` told of ends by PowerLoss."""
+        state = self._transactions.on(evse_id)
+        await self._desk.given_up(evse_id)
+        self._transaction_over(evse_id, state)
+
+    def _transaction_over(self, evse_id: EvseId, state: TransactionState | None) -> None:
         self._invalid_ids.transaction_ended(evse_id)
         self._status.transaction_ended()
         if self._firmware is not None:
@@ -663,6 +692,7 @@ class OcppStation:
             self._cache_changed()
         state = self._transactions.find(transaction_id)
         if status != AuthorizationStatus.ACCEPTED and state is not None:
+            self._dialogue.spawn(self._desk.refused(transaction_id))
             self._invalid_ids.refused(state, status)
 
     def durable_given_up(self, call: Call) -> None:
@@ -687,6 +717,7 @@ class OcppStation:
         self._desk.keep_profile(remote_start_id, profile)
 
     def remote_start(self, fact: RemoteStart) -> None:
+        self._desk.note_group(fact.id_token, fact.group_id)
         if self.model.flag("AuthCtrlr", "AuthorizeRemoteStart"):
             self._dialogue.spawn(self._authorize_and_start(fact))
         else:

@@ -20,11 +20,13 @@ from ocpp_client.ports import (
     JournalError,
     Report,
     StoppedReason,
+    TransactionLeftOpen,
     TransactionState,
     TriggerReason,
 )
 from ocpp_client.profile_rules import ProfileRefused
 from ocpp_client.profiles import Profiles
+from ocpp_client.resumption import NotResumed, waits
 from ocpp_client.sampling import Sampler, next_aligned
 from ocpp_client.transactions import Sampled, TransactionEvent, Transactions
 from ocpp_client.wire import Payload
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 
 FRESH_S = 60.0
 """An older reading is not what the meter says now."""
+
+MAX_GROUPS = 32
+"""Accepted tokens whose groups are remembered until they begin a transaction."""
 
 Put = Callable[[str, str | None], None]
 """Store a value under a key, in the background."""
@@ -95,6 +100,8 @@ class TransactionDesk:
         self._ended_sampler = Sampler()
         self._remote_profiles: dict[int, Payload] = {}
         self._used_reservations: dict[EvseId, tuple[int, IdToken]] = {}
+        self._groups: dict[IdToken, str | None] = {}
+        self._cut_short: list[TransactionState] = []
         self._latest_meter: dict[EvseId, MeterReading] = {}
         self._noted_meter_s: dict[EvseId, float] = {}
         self._sampled_at_s: dict[EvseId, float] = {}
@@ -103,8 +110,50 @@ class TransactionDesk:
         self._aligned_at: datetime | None = None
         self._ended_aligned_at: datetime | None = None
 
+    async def take_up(self) -> None:
+        """What a power cut left open waits for its vehicle, where it may; the rest ends at the start."""
+        try:
+            left = await self._journal.open_transactions()
+        except JournalError as error:
+            log.error("open transactions cannot be read: %s", error)
+            return
+        busy = [state.evse_id for state in left]
+        for state in left:
+            has_place = state.evse_id <= self._config.evse_count and busy.count(state.evse_id) == 1
+            until = waits(
+                state,
+                self._clock.now(),
+                self._resumption_timeout_s(),
+                clock_trusted=self._clock.trusted,
+                has_place=has_place,
+            )
+            if isinstance(until, NotResumed):
+                log.warning("transaction %s was cut short by a power loss: %s", state.transaction_id, until.value)
+                self._cut_short.append(state)
+            else:
+                log.warning("transaction %s waits %.0f s for its vehicle", state.transaction_id, until)
+                self._wait(state, until)
+
+    def _resumption_timeout_s(self) -> float:
+        known = self._model.has("TxCtrlr", "ResumptionTimeout")
+        return self._model.number("TxCtrlr", "ResumptionTimeout") if known else 0.0
+
+    def _wait(self, state: TransactionState, for_s: float) -> None:
+        self._transactions.wait(state)
+        self._report(
+            TransactionLeftOpen(
+                state.evse_id,
+                state.transaction_id,
+                state.id_token,
+                state.group_id,
+                state.remote_start_id,
+                state.charging_state,
+                for_s,
+            )
+        )
+
     async def start(self, dialogue: Dialogue) -> None:
-        """End what a power cut left open, and begin to watch the limits."""
+        """End what a power cut left open and does not go on, and begin to watch the limits."""
         self._dialogue = dialogue
         self._loop = asyncio.get_running_loop()
         self._model.on_change("SampledDataCtrlr", "TxUpdatedInterval", self._sampling_changed)
@@ -112,22 +161,13 @@ class TransactionDesk:
         self._model.on_change("AlignedDataCtrlr", "Interval", self._alignment_changed)
         self._model.on_change("AlignedDataCtrlr", "TxEndedInterval", self._alignment_changed)
         self._align(self._clock.now())
-        await self._end_interrupted()
+        for state in self._cut_short:
+            await self._store(self._transactions.cut_short(state, await self._last_word(state)))
         self.profiles_changed(self._loop.time())
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-    async def _end_interrupted(self) -> None:
-        try:
-            interrupted = await self._journal.open_transactions()
-        except JournalError as error:
-            log.error("open transactions cannot be read: %s", error)
-            return
-        for state in interrupted:
-            log.warning("transaction %s was cut short by a power loss", state.transaction_id)
-            await self._store(self._transactions.resume(state, await self._last_word(state)))
 
     # --- Events ---
 
@@ -142,6 +182,8 @@ class TransactionDesk:
         remote_start_id: int | None,
         transaction_id: str,
     ) -> str:
+        if self._transactions.waits(evse_id):
+            await self.given_up(evse_id)
         event = self._transactions.start(
             evse_id,
             self._clock.now(),
@@ -153,9 +195,9 @@ class TransactionDesk:
             v2g_session_id=v2g_session_id,
             remote_start_id=remote_start_id,
             transaction_id=transaction_id,
+            group_id=self._group_of(id_token),
         )
-        self._sampler.begin(evse_id, self._loop.time(), self._interval_s("TxUpdatedInterval"))
-        self._ended_sampler.begin(evse_id, self._loop.time(), self._interval_s("TxEndedInterval"))
+        self._begin_sampling(evse_id)
         self._adopt_remote_profile(evse_id, remote_start_id)
         self.profiles_changed(self._loop.time())
         await self._store(event)
@@ -181,9 +223,48 @@ class TransactionDesk:
             id_token=id_token,
             remote_start_id=remote_start_id,
             context=context,
+            group_id=self._group_of(id_token),
         )
         self._adopt_remote_profile(evse_id, remote_start_id)
         await self._store(event)
+
+    async def resumed(self, evse_id: EvseId, charging_state: ChargingState, meter: MeterReading | None) -> None:
+        """The vehicle of one that waited is here. TriggerReason TxResumed is of OCPP 2.1."""
+        self._transactions.goes_on(evse_id)
+        self._begin_sampling(evse_id)
+        self._arm()
+        reason, context = TriggerReason.CHARGING_STATE_CHANGED, ReadingContext.INTERRUPTION_END
+        await self.updated(evse_id, reason, charging_state, meter, None, None, context)
+
+    async def given_up(self, evse_id: EvseId) -> None:
+        """One that waited, and need not any more."""
+        state = self._transactions.on(evse_id)
+        if state is not None:
+            log.warning("transaction %s does not go on", state.transaction_id)
+            event = self._transactions.cut_short(state)
+            self._profiles.transaction_ended(state.transaction_id)
+            self.profiles_changed(self._loop.time())
+            await self._store(event)
+
+    async def refused(self, transaction_id: str) -> None:
+        """The CSMS does not accept its token: not to be forgotten over a power cut."""
+        state = self._transactions.authorization_over(transaction_id)
+        if state is not None:
+            await self._note(state)
+
+    def _begin_sampling(self, evse_id: EvseId) -> None:
+        self._sampler.begin(evse_id, self._loop.time(), self._interval_s("TxUpdatedInterval"))
+        self._ended_sampler.begin(evse_id, self._loop.time(), self._interval_s("TxEndedInterval"))
+
+    def note_group(self, token: IdToken, group_id: str | None) -> None:
+        """Of a token that was accepted and may begin a transaction."""
+        self._groups.pop(token, None)
+        self._groups[token] = group_id
+        if len(self._groups) > MAX_GROUPS:
+            del self._groups[next(iter(self._groups))]
+
+    def _group_of(self, token: IdToken | None) -> str | None:
+        return None if token is None else self._groups.get(token)
 
     async def ended(
         self,
@@ -303,7 +384,7 @@ class TransactionDesk:
         for evse_id, reading in self._latest_meter.items():
             if self._loop.time() - reading.taken_at_s > FRESH_S:
                 continue
-            if self._transactions.on(evse_id) is None:
+            if self._transactions.on(evse_id) is None or self._transactions.waits(evse_id):
                 self._send_aligned(evse_id, reading, wanted)
             elif not only_idle:
                 self._dialogue.spawn(self._update_aligned(evse_id, reading, wanted))

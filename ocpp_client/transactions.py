@@ -23,6 +23,7 @@ from ocpp_client.ports import (
 )
 from ocpp_client.wire import Payload, format_time
 
+_ENDS_OF_AUTHORIZATION = (TriggerReason.STOP_AUTHORIZED, TriggerReason.REMOTE_STOP, TriggerReason.DEAUTHORIZED)
 MAX_KEPT = 60
 """Readings kept for the Ended event: it must not grow with the length of the transaction."""
 
@@ -65,6 +66,7 @@ class Transactions:
         self._sampled = sampled
         self._phases = phases
         self._open: dict[EvseId, TransactionState] = {}
+        self._waiting: set[EvseId] = set()
 
     def on(self, evse_id: EvseId) -> TransactionState | None:
         return self._open.get(evse_id)
@@ -88,6 +90,7 @@ class Transactions:
         v2g_session_id: str = "",
         remote_start_id: int | None = None,
         transaction_id: str = "",
+        group_id: str | None = None,
     ) -> TransactionEvent:
         """Started, seqNo 0; `transaction_id` where one was given out before. Raises TransactionError."""
         if evse_id in self._open:
@@ -104,6 +107,7 @@ class Transactions:
             v2g_session_id=v2g_session_id,
             remote_start_id=remote_start_id,
             kept=() if meter is None else (KeptReading(ReadingContext.TRANSACTION_BEGIN, meter),),
+            group_id=group_id,
         )
         payload = self._event("Started", state, at, offline, trigger, with_token=True)
         state = self._add_meter(payload, state, meter, ReadingContext.TRANSACTION_BEGIN, self._sampled().started)
@@ -122,6 +126,7 @@ class Transactions:
         remote_start_id: int | None = None,
         context: ReadingContext = ReadingContext.SAMPLE_PERIODIC,
         measurands: Iterable[Measurand] | None = None,
+        group_id: str | None = None,
     ) -> TransactionEvent:
         """Updated. The token is told once, in the first event after it was presented. Raises TransactionError."""
         state = self._known(evse_id)
@@ -132,6 +137,8 @@ class Transactions:
             charging_state=state.charging_state if charging_state is None else charging_state.value,
             last_meter=_later(state.last_meter, meter),
             remote_start_id=state.remote_start_id if remote_start_id is None else remote_start_id,
+            group_id=state.group_id if id_token is None else group_id,
+            authorization_over=trigger in _ENDS_OF_AUTHORIZATION or (state.authorization_over and id_token is None),
         )
         payload = self._event("Updated", state, at, offline, trigger, with_token=new_token)
         wanted = self._sampled().updated if measurands is None else measurands
@@ -158,6 +165,7 @@ class Transactions:
             payload["idToken"] = {"idToken": id_token.id_token, "type": id_token.kind}
         event = self._advance(payload, self._add_ended(payload, state), at)
         del self._open[evse_id]
+        self._waiting.discard(evse_id)
         return replace(event, ended=True)
 
     def _add_ended(self, payload: Payload, state: TransactionState) -> TransactionState:
@@ -174,7 +182,7 @@ class Transactions:
 
     def keep(self, evse_id: EvseId, context: ReadingContext, meter: MeterReading) -> TransactionState | None:
         """A reading for the Ended event; the transaction's new state, None without one."""
-        state = self._open.get(evse_id)
+        state = self._metered(evse_id)
         if state is None or _later(state.last_meter, meter) is not meter:
             return None
         kept = (*state.kept, KeptReading(context, meter))
@@ -186,13 +194,36 @@ class Transactions:
 
     def sampled(self, evse_id: EvseId, meter: MeterReading) -> TransactionState | None:
         """The meter's latest word, kept for an end after a power cut."""
-        state = self._open.get(evse_id)
+        state = self._metered(evse_id)
         if state is None:
             return None
         self._open[evse_id] = replace(state, last_meter=_later(state.last_meter, meter))
         return self._open[evse_id]
 
-    def resume(self, state: TransactionState, meter: MeterReading | None = None) -> TransactionEvent:
+    def _metered(self, evse_id: EvseId) -> TransactionState | None:
+        """What one that waits draws is nothing: it is dated by what was known before."""
+        return None if self.waits(evse_id) else self._open.get(evse_id)
+
+    def authorization_over(self, transaction_id: str) -> TransactionState | None:
+        """The CSMS has refused its token; the new state, None without it."""
+        state = self.find(transaction_id)
+        if state is None:
+            return None
+        self._open[state.evse_id] = replace(state, authorization_over=True)
+        return self._open[state.evse_id]
+
+    def wait(self, state: TransactionState) -> None:
+        """A power cut left it open, and it may go on."""
+        self._open[state.evse_id] = state
+        self._waiting.add(state.evse_id)
+
+    def waits(self, evse_id: EvseId) -> bool:
+        return evse_id in self._waiting
+
+    def goes_on(self, evse_id: EvseId) -> None:
+        self._waiting.discard(evse_id)
+
+    def cut_short(self, state: TransactionState, meter: MeterReading | None = None) -> TransactionEvent:
         """Ends a transaction the power cut short: dated and metered by what was last known.
 
         `meter` is the word of a meter that went on counting by itself.

@@ -186,6 +186,9 @@ def _transactions(config: OcppConfig) -> Iterator[Variable]:
     yield Variable(name, "StopTxOnInvalidId", _BOOLEAN, "true", None, _RW)
     yield Variable(name, "MaxEnergyOnInvalidId", _INTEGER, "0", None, _RW, "Wh", lowest=0, highest=100_000)
     yield Variable(name, "TxBeforeAcceptedEnabled", _BOOLEAN, "true")
+    if not config.signs:
+        # A signing meter ends its record with the power. # unverified: OCPP 2.1 part 2, TxCtrlr.ResumptionTimeout
+        yield Variable(name, "ResumptionTimeout", _INTEGER, "0", None, _RW, "s", lowest=0, highest=86400)
     start, stop = ",".join(config.tx_start_points), ",".join(config.tx_stop_points)
     # What a signing meter has not begun to measure cannot be billed: with one, energy is too late for a beginning.
     starts = tuple(point for point in TX_POINTS if point != TxPoint.ENERGY_TRANSFER.value or not config.signs)

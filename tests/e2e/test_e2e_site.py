@@ -1,6 +1,7 @@
 """Whole sites, and what happens when their parts fail: the promises of the README, one test each."""
 
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -142,6 +143,47 @@ def test_killed_in_mid_charge(make_site: Callable[..., Site]) -> None:
     assert energies_wh(events)[-1] >= last_wh > 0
 
     assert until_it_leaves(site, site.start_vehicle("iso2-ac-pnc", "--charge-s", "3")) == 0, "the next one charges"
+
+
+def test_killed_in_mid_charge_and_resumed(make_site: Callable[..., Site]) -> None:
+    """With ResumptionTimeout the plain car that is still there charges on, in the same transaction and to its end."""
+    daemon = (sys.executable, "-m", "firmware.app", "--ocpp", "TxCtrlr.ResumptionTimeout=60")
+    site = make_site(
+        Options(sampled_interval_s=1.0, evse={"slac_init_timeout_s": 2.0, "slac_retries": 0}, daemon=daemon)
+    )
+    vehicle = site.start_vehicle("iec", "--charge-s", "14", "--swipe", CARD, "--swipe-after", "1")
+    until_charging(site)
+    until_updated(site, 3)
+    site.kill("evsed")
+    before = site.transaction_events()
+    site.start_daemon()
+    assert until_it_leaves(site, vehicle) == 0, site.log_of("vehicle")
+    events = until_ended(site)
+    assert_whole(site, events)
+    resumed = events[len(before)]
+    assert (resumed["eventType"], resumed["triggerReason"]) == ("Updated", "ChargingStateChanged")
+    states = [event["transactionInfo"]["chargingState"] for event in events[len(before) :]]
+    assert "Charging" in states
+    assert events[-1]["transactionInfo"]["stoppedReason"] == "Local", "the driver swipes before leaving"
+    assert energies_wh(events)[-1] > energies_wh(before)[-1]
+    assert [line["payload"]["idToken"]["idToken"] for line in site.read("csms") if line["action"] == "Authorize"] == [
+        CARD
+    ], "nobody was asked again"
+
+
+def test_killed_in_mid_charge_and_nobody_there_any_more(make_site: Callable[..., Site]) -> None:
+    """With ResumptionTimeout an empty connector ends the transaction long before the time is over."""
+    daemon = (sys.executable, "-m", "firmware.app", "--ocpp", "TxCtrlr.ResumptionTimeout=600")
+    site = make_site(Options(sampled_interval_s=1.0, daemon=daemon))
+    vehicle = site.start_vehicle("iec", "--charge-s", "60", "--swipe", CARD, "--swipe-after", "1")
+    until_charging(site)
+    until_updated(site, 3)
+    site.kill("evsed")
+    until_it_leaves(site, vehicle)
+    site.start_daemon()
+    events = until_ended(site)
+    assert_whole(site, events)
+    assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
 
 
 def test_the_csms_away_in_mid_charge(make_site: Callable[..., Site]) -> None:

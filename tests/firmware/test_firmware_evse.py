@@ -13,6 +13,7 @@ from firmware import config, evse, observers, supervisor
 from firmware.evse import Evse, Observation, Overrun
 from firmware.facts import AuthorizationAnswered, LimitSource, LocalLimit, TransactionOpened
 from firmware.limits import Limits
+from firmware.resumption import EMPTY_S
 from firmware.session import Session
 from hal import ports as hal
 from hal.quantities import EvseId, MeterReading
@@ -234,6 +235,45 @@ async def test_a_flood_ends_the_evse_and_the_supervisor_starts_it_again_safe() -
     assert waits == [1.0, 2.0, 4.0]
     assert bench.ledger.names()[:5] == ["permit_power", "signal_error", "close", "end_transaction", "offer_nothing"]
     assert bench.evse.view is not None
+
+
+LEFT = ocpp.TransactionLeftOpen(EvseId(1), "tx-1", ocpp.IdToken("04AA", "ISO14443"), None, None, "Charging", 60.0)
+LEVELS = hal.EvseSnapshot(
+    hal.CpState.A, hal.CpMode.X1, 100.0, hal.Contactor.OPEN, False, None, frozenset(), False, taken_at_s=0.0
+)
+
+
+async def test_an_empty_connector_gives_up_what_a_power_cut_left_open() -> None:
+    bench = Bench()
+    await bench.hears(LEFT)
+    assert bench.evse.in_transaction
+    assert "give_up_transaction" not in bench.ledger.names(), "the board is silent: nobody knows"
+    bench.ledger.levels = LEVELS
+    await bench.hears(hal.ModemReady(0))
+    assert bench.evse.in_transaction
+    bench.now += EMPTY_S
+    await bench.hears(hal.ModemReady(0), hal.ModemReady(0))
+    assert ("give_up_transaction", (1,)) in bench.ledger.calls
+    assert not bench.evse.in_transaction
+
+
+async def test_a_vehicle_resumes_what_a_power_cut_left_open() -> None:
+    bench = Bench()
+    bench.ledger.levels = replace(LEVELS, cp=hal.CpState.B)
+    await bench.hears(LEFT, hal.PluggedIn(0))
+    assert ("resume_transaction", (1, "EVConnected", READING)) in bench.ledger.calls
+
+
+async def test_a_crash_ends_what_waits_as_it_was_known() -> None:
+    bench = Bench()
+    await bench.hears(LEFT)
+    bench.evse.make_safe()
+    assert "end_transaction" not in bench.ledger.names()
+    assert ("give_up_transaction", (1,)) in bench.ledger.calls
+    bench.evse.report(LEFT)
+    bench.evse.start_anew()
+    await bench.hears(hal.ModemReady(0))
+    assert bench.evse.in_transaction, "a word that waited is not lost"
 
 
 async def test_a_new_session_keeps_what_holds_for_any() -> None:

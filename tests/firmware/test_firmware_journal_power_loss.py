@@ -21,8 +21,8 @@ import pytest
 
 from firmware.journal import SqliteJournal
 from hal.quantities import EvseId, MeterReading
-from ocpp_client.config import OcppConfig
-from ocpp_client.ports import ChargingState, IdToken, StoppedReason, TriggerReason
+from ocpp_client.config import OcppConfig, Override
+from ocpp_client.ports import ChargingState, CsmsFact, IdToken, StoppedReason, TransactionLeftOpen, TriggerReason
 from ocpp_client.station import OcppStation
 from sim.csms.server import Csms
 
@@ -202,7 +202,7 @@ class CutJournal:
         return call
 
 
-def config(url: str) -> OcppConfig:
+def config(url: str, resumption_s: int = 0) -> OcppConfig:
     return OcppConfig(
         "CS-1",
         url,
@@ -213,6 +213,7 @@ def config(url: str) -> OcppConfig:
         sampled_interval_s=0,
         retry_back_off_min_s=0.0,
         retry_back_off_random_s=0.0,
+        overrides=(Override("TxCtrlr", "ResumptionTimeout", str(resumption_s)),),
     )
 
 
@@ -287,6 +288,72 @@ async def test_a_cut_at_any_write_leaves_a_whole_transaction_or_none(
         cut_at += 1
     assert cut_at > 6, "every write was swept"
     assert reasons >= {"PowerLoss", "Local"}
+
+
+ONE = EvseId(1)
+
+
+async def resume_until_cut(csms: Csms, path: Path, cut_at: int, *, written: bool) -> bool:
+    """One more life, in which what was left open goes on to its end; False when no cut came in it."""
+    facts: list[CsmsFact] = []
+    journal = await SqliteJournal.open(path)
+    cutting = CutJournal(journal, cut_at, written=written)
+    station = OcppStation(config(csms.url, 60), cutting, facts.append)  # type: ignore[arg-type]
+
+    async def live() -> None:
+        await station.start()
+        if any(isinstance(fact, TransactionLeftOpen) for fact in facts):
+            await station.transaction_resumed(ONE, ChargingState.CHARGING, reading(6.0))
+            await station.meter_sampled(ONE, reading(7.0))
+            await station.transaction_ended(ONE, TriggerReason.EV_DEPARTED, StoppedReason.LOCAL, reading(8.0))
+        async with asyncio.timeout(5):
+            while not station.online or await journal.pending_count():
+                await asyncio.sleep(0.002)
+
+    living, cut = asyncio.create_task(live()), asyncio.create_task(cutting.cut.wait())
+    await asyncio.wait([living, cut], return_when=asyncio.FIRST_COMPLETED)
+    was_cut = cut.done()
+    if not was_cut:
+        living.result()
+    cutting.cut.set()
+    for task in (living, cut):
+        task.cancel()
+    await asyncio.gather(living, cut, return_exceptions=True)
+    await station.stop()
+    await journal.close()
+    return was_cut
+
+
+@pytest.mark.parametrize("second", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize("written", [True, False])
+async def test_what_goes_on_after_a_cut_is_whole_even_when_it_is_cut_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool, second: int
+) -> None:
+    """The first cut is swept over every write; `second` is the write of the next life at which it is cut again."""
+    monkeypatch.setattr("ocpp_client.connection._STOP_TIMEOUT_S", 0.0)
+    cut_at, was_cut = 1, True
+    resumed, reasons = 0, set()
+    while was_cut:
+        async with Csms() as csms:
+            path = tmp_path / f"{cut_at}.db"
+            was_cut = await charge_until_cut(csms, path, cut_at, written=written)
+            if second:
+                await resume_until_cut(csms, path, second, written=written)
+            assert not await resume_until_cut(csms, path, 0, written=written)
+            events = csms.received("TransactionEvent")
+            assert csms.faults() == []
+            assert len(check_whole(events)) <= 1
+            resumed += any(
+                sample.get("context") == "Interruption.End"
+                for event in events
+                for value in event.get("meterValue", ())
+                for sample in value["sampledValue"]
+            )
+            reasons |= {event["transactionInfo"].get("stoppedReason") for event in events}
+        cut_at += 1
+    assert cut_at > 6, "every write was swept"
+    assert resumed > 3
+    assert reasons == {None, "Local"}, "none ended by the cut"
 
 
 def ended(events: list[dict[str, Any]]) -> set[str]:

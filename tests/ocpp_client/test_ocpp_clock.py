@@ -39,6 +39,14 @@ def test_with_heartbeat_as_the_time_source_the_csms_is_followed() -> None:
     assert world.clock.now() == TODAY + timedelta(hours=1, seconds=10), "a jump of the system's clock is not ours"
 
 
+def test_what_may_be_compared_with_the_time_before_a_restart() -> None:
+    assert World(TODAY).clock.trusted
+    for world in (World(DAWN), World(TODAY, follow=True)):
+        assert not world.clock.trusted
+        assert world.clock.csms_says("2026-05-01T12:00:00Z")
+        assert world.clock.trusted
+
+
 def test_a_clock_of_1970_takes_the_csms_time_until_ntp_comes() -> None:
     world = World(DAWN)
     assert world.clock.now() == DAWN

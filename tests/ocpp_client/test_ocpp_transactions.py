@@ -159,7 +159,7 @@ def test_after_a_power_cut_the_transaction_ends_with_what_was_known(transactions
     state = transactions.sampled(ONE, meter(1500.0, 60))
     assert state is not None
     after = Transactions(str, lambda: Sampled((), (), (Measurand.ENERGY,)), 3)
-    event = after.resume(state)
+    event = after.cut_short(state)
     payload = event.payload
     assert (payload["eventType"], payload["seqNo"], payload["offline"]) == ("Ended", 1, True)
     assert payload["triggerReason"] == "AbnormalCondition"
@@ -173,7 +173,7 @@ def test_without_any_reading_the_end_is_dated_by_the_last_event(transactions: Tr
     start(transactions, meter=None)
     event = transactions.update(ONE, at(30), offline=False, trigger=TriggerReason.TRIGGER)
     assert "meterValue" not in event.payload
-    ended = Transactions(str, lambda: Sampled((), (), ALL), 3).resume(event.state)
+    ended = Transactions(str, lambda: Sampled((), (), ALL), 3).cut_short(event.state)
     assert ended.payload["timestamp"] == "2026-05-01T12:00:30.000Z"
     assert "meterValue" not in ended.payload
 
