@@ -105,7 +105,7 @@ class RcdTest:
             state.rcd_failed = False
             if state.faults.get(Fault.RESIDUAL_CURRENT) is Severity.STOP:
                 del state.faults[Fault.RESIDUAL_CURRENT]
-            yield effects.ReportProblem(self._fault(active=False))
+                yield effects.ReportProblem(self._fault(active=False))
         if self._warned and passed:
             self._warned = False
             yield effects.ReportProblem(self._warning("done again", active=False))

@@ -110,7 +110,7 @@ async def _rcd(bench: Bench) -> Found:
     if bench.board is None:
         return Found("rcd", Verdict.UNSUPPORTED, "this board has no self-test that can be asked for")
     verdict = await bench.board.self_test(SelfTest.RCD)
-    if verdict is Verdict.PASSED:
+    if verdict in (Verdict.PASSED, Verdict.FAILED):
         bench.evse.report(RcdTested(verdict))
     return Found("rcd", verdict, _RCD_WORDS[verdict])
 

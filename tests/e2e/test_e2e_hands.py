@@ -118,6 +118,7 @@ async def test_broken_parts_fail_their_tests(hands: Hands) -> None:
         await line.result("Maintenance.Begin", evse=1)
         await hands.cable.fault("rcd_dead")
         assert (await line.result("Selftest.Run", evse=1, test="rcd"))["verdict"] == "failed"
+        await hands.until(lambda: hands.made.evse.state.rcd_failed)
         await hands.cable.fault("lock_jam")
         jammed = await line.result("Selftest.Run", evse=1, test="lock")
         assert (jammed["verdict"], jammed["measured"]["lock_ms"]) == ("failed", None)
@@ -127,6 +128,7 @@ async def test_broken_parts_fail_their_tests(hands: Hands) -> None:
         assert (await line.result("Selftest.Run", evse=1, test="cp"))["verdict"] == "refused", "not with a load on it"
         cleared = await line.result("Board.ClearFaults", evse=1)
         assert cleared["verdict"] == "passed"
+        await hands.until(lambda: not hands.made.evse.state.stopped)
 
 
 async def test_the_contactor_on_an_adapter(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,9 @@ Everything stops charging but the warnings:
 - **emergency**: the contactor opens at once; what protects, or what is known of the pilot, is in doubt.
 
 A fault ends with its cause, but for those marked *latched*, which stay until a technician has reset them, and those
-marked *until unplugged*, which were found with a vehicle and go with it. The bit is
+marked *until unplugged*, which were found with a vehicle and go with it. A residual current
+device that fails its self-test is told as ResidualCurrent too, as a stop, and stays until it passes one or a technician
+resets it. The bit is
 the one in STATE of the EVSE-MCU link; a fault without one is seen by the daemon. Every fault is an OCPP NotifyEvent,
 the fault's name its `techCode`; MREC is ChargeX's number for it.
 
