@@ -5,7 +5,6 @@ import time
 from contextlib import AsyncExitStack
 from functools import partial
 
-from firmware.cli.plot import svg
 from firmware.control.audit import Audit
 from firmware.control.dispatch import Dispatcher
 from firmware.control.method import Station
@@ -24,6 +23,8 @@ async def start_page(station: Station, stack: AsyncExitStack) -> None:
     settings = station.config.page
     if not settings.host:
         return
+    # Most stations show no page, and need not hold what draws its pictures.
+    from firmware.cli.plot import svg
 
     def picture(number: int) -> str | None:
         visit = station.visits.find(str(number))

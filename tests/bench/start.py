@@ -4,7 +4,7 @@ boot_notification_s            from exec of the daemon to its BootNotification a
 boot_notification_no_pyc_s     the same without any bytecode, as on a read-only root that was not compiled ahead
 boot_cpu_s, boot_cpu_no_pyc_s  the daemon's CPU time until then, which a busy machine does not lengthen so much
 pilot_a_s, pilot_a_no_pyc_s    to the pilot at +12 V, from where a plugged-in vehicle gets its PWM
-rss_idle_mb                    resident memory, connected and without a vehicle
+rss_idle_mb                    resident memory (MiB), connected and without a vehicle
 rss_charging_mb                the most while a vehicle charges by ISO 15118-2 with its contract
 compressed_mb, installed_mb    the Debian package, and what it unpacks to
 
@@ -96,7 +96,7 @@ def stop(site: Site) -> None:
 def rss_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1000
+            return int(line.split()[1]) / 1024
     raise ValueError(pid)
 
 
