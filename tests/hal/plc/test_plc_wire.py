@@ -213,7 +213,7 @@ def test_the_modem_restarts_and_is_deaf_for_a_while():
         plc.tell_modem("restart evse1 10")
         plc.expect("LinkLost")
         plc.expect("ModemFault", active=True)
-        plc.expect("ModemFault", active=False)
+        plc.expect("ModemFault", 40, active=False)
         plc.expect("ModemReady")
         assert plc.match().returncode == 0
         plc.expect("LinkReady")
