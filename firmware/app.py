@@ -37,7 +37,7 @@ from firmware.config import Evse as EvseSettings
 from firmware.control.log_levels import LogLevels
 from firmware.control.method import Station
 from firmware.control.slots import SlotControl
-from firmware.control.sources import Certificates, Csms, utc_now
+from firmware.control.sources import Certificates, Csms
 from firmware.control.start import start_control, start_page
 from firmware.control.status import evse_status, offer_of
 from firmware.credentials import Credentials
@@ -77,6 +77,7 @@ from hal.plc.timings import Profile, Timings
 from hal.pn532.reader import Pn532Reader
 from hal.ports import BoardSupport, Fault, SigningMeter
 from hal.quantities import EvseId, MeterReading
+from hal.wall_clock import utc_now
 from ocpp_client.config import OcppConfig, Override
 from ocpp_client.ports import OcppError, ResetRequested, SecurityEvent, TransactionState
 from ocpp_client.station import OcppStation

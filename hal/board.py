@@ -14,7 +14,8 @@ from hal.mcu.translate import measurements_from
 from hal.mcu.wire import McuWire
 from hal.ports import BoardUnavailable, Report
 from hal.quantities import EvseId
-from hal.serial_board import SerialBoard, utc_now
+from hal.serial_board import SerialBoard
+from hal.wall_clock import utc_now
 
 COMMAND_TIMEOUT_S = 0.5
 COMMAND_TRIES = 3

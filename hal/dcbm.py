@@ -21,13 +21,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from hal.faults import severity_of
-from hal.ports import BoardFault, BoardUnavailable, Fault, MeteredTransaction, MeterSampled, Report
+from hal.polled_meter import PERIOD_S, PolledMeter
+from hal.ports import BoardUnavailable, MeteredTransaction, Report
 from hal.quantities import EvseId, MeterReading, SignedReading
+from hal.wall_clock import utc_now
 
-PERIOD_S = 1.0
-FAULT_AFTER_CYCLES = 2
-STALE_AFTER_CYCLES = 3
 TIMEOUT_S = 3.0
 """Of one request; a transaction's start and end take the meter about a second."""
 MAX_ANSWER = 65536
@@ -37,11 +35,7 @@ class _Refused(Exception):
     """The meter answered something else than what was asked for."""
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class DcbmMeter:
+class DcbmMeter(PolledMeter):
     def __init__(
         self,
         host: str,
@@ -53,50 +47,20 @@ class DcbmMeter:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = utc_now,
     ) -> None:
+        log = logging.getLogger(f"{__name__}.{evse}")
+        super().__init__(f"meter {host}", log, report, period_s=period_s, clock=clock)
         self.serial = ""
         self.public_key = ""
-        self._log = logging.getLogger(f"{__name__}.{evse}")
         self._host = host
         self._port = port
-        self._report = report
-        self._period_s = period_s
-        self._clock = clock
         self._wall = wall
-        self._reading: MeterReading | None = None
         self._running = ""
         """The transaction the meter measures for us."""
-        self._missed_in_a_row = 0
-        self._polling: asyncio.Task[None] | None = None
 
     # --- PowerMeter ---
 
-    async def open(self) -> None:
-        if self._polling is None:
-            self._polling = asyncio.create_task(self._poll(), name=f"meter {self._host}")
-
-    async def close(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.gather(self._polling, return_exceptions=True)
-            self._polling = None
-
-    def reading(self) -> MeterReading:
-        if self._reading is None:
-            raise BoardUnavailable(f"meter {self._host}: no reading yet")
-        if (age_s := self._reading.age_s(self._clock())) > STALE_AFTER_CYCLES * self._period_s + TIMEOUT_S:
-            raise BoardUnavailable(f"meter {self._host}: no reading for {age_s:.1f} s")
-        return self._reading
-
-    async def _poll(self) -> None:
-        while True:
-            began_s = self._clock()
-            try:
-                reading = await self._measure()
-            except BoardUnavailable as error:
-                self._missed(error)
-            else:
-                self._read_well(reading)
-            await asyncio.sleep(max(0.0, began_s + self._period_s - self._clock()))
+    def _stale_after_s(self) -> float:
+        return super()._stale_after_s() + TIMEOUT_S
 
     async def _measure(self) -> MeterReading:
         if not self.public_key:
@@ -123,24 +87,6 @@ class DcbmMeter:
         return MeterReading(
             energy_wh, power_w, (current, 0.0, 0.0), (voltage, 0.0, 0.0), asked_s, self._wall(), dc=True
         )
-
-    def _read_well(self, reading: MeterReading) -> None:
-        self._reading = reading
-        was_missing = self._missed_in_a_row >= FAULT_AFTER_CYCLES
-        self._missed_in_a_row = 0
-        if was_missing:
-            self._tell(active=False, detail=f"meter {self._host}: answers again")
-        self._report(MeterSampled(reading))
-
-    def _missed(self, error: BoardUnavailable) -> None:
-        self._missed_in_a_row += 1
-        if self._missed_in_a_row == FAULT_AFTER_CYCLES:
-            self._tell(active=True, detail=str(error))
-
-    def _tell(self, *, active: bool, detail: str) -> None:
-        self._log.log(logging.ERROR if active else logging.INFO, "%s", detail)
-        fault = Fault.POWER_METER_FAILURE
-        self._report(BoardFault(fault, active, severity_of(fault), detail, self._clock()))
 
     # --- SigningMeter ---
 

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from hal.levels import BoardLevels
 from hal.pilot import PilotMachine
@@ -25,15 +25,12 @@ from hal.ports import (
 )
 from hal.quantities import EvseId, MeterReading
 from hal.serial_port import PortError, SerialPort
+from hal.wall_clock import utc_now
 from hal.wire import Wire, WireDown, WireEvent, WireLog, WireSample, WireUp
 
 OPEN_TIMEOUT_S = 3.0
 METER_STALE_AFTER_S = 3.0
 CLOSE_LINGER_S = 0.5
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class SerialBoard:

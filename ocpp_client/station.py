@@ -14,9 +14,10 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from hal.quantities import EvseId, MeterReading
+from hal.wall_clock import utc_now
 from ocpp_client.actions import Handlers
 from ocpp_client.authorization import Authorizer, OfflineRules
 from ocpp_client.authorization_actions import AuthorizationActions
@@ -109,10 +110,6 @@ MAX_OCSP = 4
 """Entries of AuthorizeRequest.iso15118CertificateHashData."""
 
 
-def _system_time() -> datetime:
-    return datetime.now(UTC)
-
-
 class OcppStation:
     """`tls` is for wss; without `certificates` the CSMS cannot manage them, without `logs` it gets no diagnostics,
     without `updater` it cannot update the firmware.
@@ -133,7 +130,7 @@ class OcppStation:
         secrets: SecretStore | None = None,
         updater: FirmwareUpdater | None = None,
         last_word: LastWord = silent,
-        system_time: Callable[[], datetime] = _system_time,
+        system_time: Callable[[], datetime] = utc_now,
     ) -> None:
         self._config = config
         self._journal = journal

@@ -9,9 +9,9 @@ from firmware.control.method import Call, Method
 from firmware.control.params import Param
 from firmware.control.roles import Role
 from firmware.control.rpc import Code, RpcError
-from firmware.control.sources import utc_now
 from firmware.ledger import Ledger
 from firmware.uptime import REQUIRED_PERCENT, Month
+from hal.wall_clock import utc_now
 
 
 async def _history(call: Call, days: int, limit: int) -> object:

@@ -26,7 +26,6 @@ from firmware.control.roles import Role
 from firmware.control.rpc import Code, RpcError
 from firmware.control.settings import SETTINGS_METHODS
 from firmware.control.simulate import SIMULATE
-from firmware.control.sources import utc_now
 from firmware.control.status import evse_status, situation
 from firmware.control.v2g_methods import V2G_METHODS
 from firmware.control.why import Blocker, notes, why
@@ -34,6 +33,7 @@ from firmware.credentials import TpmStatus
 from firmware.history import Event
 from hal.ports import BoardUnavailable, Contactor
 from hal.simulation import SimulationError
+from hal.wall_clock import utc_now
 from ocpp_client.ports import JournalError
 from ocpp_client.security_log import chain_breaks
 

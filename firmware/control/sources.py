@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography import x509
 
@@ -190,7 +190,3 @@ class Csms:
     async def queue(self, limit: int) -> Sequence[QueuedMessage]:
         """The messages that wait, in the order they will go. Raises JournalError."""
         return await asyncio.wrap_future(self._loop.submit(self._journal.pending(0, limit)))
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)

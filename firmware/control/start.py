@@ -12,8 +12,8 @@ from firmware.control.methods import METHODS, page_status
 from firmware.control.ocpp_trace import OcppTrace
 from firmware.control.roles import Role, groups_by_name, service_uids
 from firmware.control.server import ControlError, ControlServer
-from firmware.control.sources import utc_now
 from firmware.page import StatusPage
+from hal.wall_clock import utc_now
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from datetime import datetime
 from hal.chargebyte.wire import ChargebyteWire
 from hal.ports import EvseCapabilities, Report
 from hal.quantities import EvseId
-from hal.serial_board import SerialBoard, utc_now
+from hal.serial_board import SerialBoard
+from hal.wall_clock import utc_now
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from hal.pionix.dialect import PHYVERSO, YETI, Dialect, PhyVersoTongue, YetiTong
 from hal.pionix.wire import PionixWire, Tongue
 from hal.ports import EvseCapabilities, Report
 from hal.quantities import EvseId
-from hal.serial_board import SerialBoard, utc_now
+from hal.serial_board import SerialBoard
+from hal.wall_clock import utc_now
 
 RESTART_TIMEOUT_S = 5.0
 

@@ -22,7 +22,7 @@ from firmware.control.method import Station
 from firmware.control.methods import METHODS
 from firmware.control.roles import Role, service_uids
 from firmware.control.server import ControlServer
-from firmware.control.sources import CertificateInfo, utc_now
+from firmware.control.sources import CertificateInfo
 from firmware.control.status import evse_status
 from firmware.credentials import TpmStatus
 from firmware.evse import Evse
@@ -35,6 +35,7 @@ from hal import ports as hal
 from hal.ports import BoardUnavailable, Contactor, CpMode, CpState, EvseSnapshot
 from hal.quantities import EvseId, MeterReading
 from hal.simulation import Simulator
+from hal.wall_clock import utc_now
 from ocpp_client import ports as ocpp
 from ocpp_client.device_model import DataType, DeviceModel, Key, Mutability, Variable
 from ocpp_client.ports import JournalError, QueuedMessage
